@@ -1,0 +1,1 @@
+"""Reads one consistent snapshot of the source and publishes it to the log."""

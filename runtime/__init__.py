@@ -1,0 +1,1 @@
+"""Input and output that the programs share: PostgreSQL, Kafka, keys, settings, progress, reporting."""

@@ -1,0 +1,1 @@
+"""What the programs say to each other: pure modules, no I/O, clock, randomness or environment."""

@@ -1,0 +1,1 @@
+"""Proves that the target holds what the source showed, or names what differs."""
