@@ -234,13 +234,7 @@ class SnapshotAbandoned:
 
 
 ControlRecord = (
-    SnapshotStarted
-    | SnapshotResumed
-    | TableStarted
-    | Checkpoint
-    | TableFinished
-    | SnapshotFinished
-    | SnapshotAbandoned
+    SnapshotStarted | SnapshotResumed | TableStarted | Checkpoint | TableFinished | SnapshotFinished | SnapshotAbandoned
 )
 
 _CLASSES: dict[Kind, type[Any]] = {
