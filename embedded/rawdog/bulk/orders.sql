@@ -1,0 +1,43 @@
+INSERT INTO orders
+SELECT pg_temp.order_id(n),
+  1001 + (n % 40000)::int,
+  CASE WHEN n % 30 = 0 THEN NULL ELSE 5000000000000 + n END,
+  CASE n % 25 WHEN 0 THEN '' WHEN 1 THEN 'guest' WHEN 2 THEN 'cust_gone_' || n WHEN 3 THEN NULL ELSE pg_temp.customer_id(customer) END,
+  CASE n % 30 WHEN 0 THEN NULL WHEN 1 THEN '' ELSE 'user' || customer || '@example.com' END,
+  pg_temp.one_of(n, 'orders.state', ARRAY['pending','paid','paid','fulfilled','fulfilled','cancelled','refunded','In Dispute'])::order_state,
+  pg_temp.one_of(n, 'orders.financial_status', ARRAY['paid','PAID ','partially_refunded','',NULL]),
+  pg_temp.one_of(n, 'orders.currency', ARRAY['USD','USD','USD','EUR','usd','CAD'])::currency_code,
+  cents,
+  (cents / 10)::int,
+  (cents / 12)::int,
+  CASE WHEN n % 33 = 0 THEN -cents ELSE cents + cents / 12 - cents / 10 END,
+  CASE n % 12 WHEN 0 THEN NULL WHEN 1 THEN cents + 0.5 WHEN 2 THEN -cents - 0.5 WHEN 3 THEN (cents || '.0')::numeric WHEN 4 THEN cents / 3.0 ELSE cents END,
+  pg_temp.price_text(n, 'orders.total_price'),
+  CASE WHEN n % 4 = 0 THEN NULL ELSE 1 + pg_temp.pick(n, 'orders.rate', 100000) / 1000000.0 END,
+  jsonb_build_object('name', pg_temp.person(n, 'orders.name') || ' ' || pg_temp.family(n, 'orders.family'), 'zip', lpad((n % 100000)::text, 5, '0'), 'lat', 52.10, 'phone', '+1555' || customer),
+  CASE WHEN n % 3 = 0 THEN NULL ELSE jsonb_build_object('name', pg_temp.person(n, 'orders.to'), 'address1', n % 900 || ' Bark St', 'city', 'Köln') END,
+  CASE n % 6 WHEN 0 THEN '[]'::json WHEN 1 THEN '{"gift": "yes",  "gift": "no"}'::json WHEN 2 THEN ('[{"name":"dog","value":"Rex ' || n || '"}]')::json END,
+  pg_temp.address(n, 'orders.client_ip'),
+  pg_temp.agent(n, 'orders.user_agent'),
+  CASE WHEN n % 3 = 0 THEN '/?email=user' || customer || '%40example.com&utm_source=mail' WHEN n % 3 = 1 THEN '/collections/leashes?page=' || n % 9 END,
+  pg_temp.one_of(n, 'orders.utm_source', ARRAY['google','Instagram','tiktok','',NULL]),
+  pg_temp.one_of(n, 'orders.utm_medium', ARRAY['cpc','social','email',NULL]),
+  CASE WHEN n % 4 = 0 THEN 'spring_' || n % 12 END,
+  CASE n % 5 WHEN 0 THEN '{}'::text[] WHEN 1 THEN ARRAY['RUFF' || n % 50] WHEN 2 THEN ARRAY['A,B', NULL] END,
+  CASE WHEN n % 5 > 0 THEN lpad((n % 10000)::text, 4, '0') END,
+  pg_temp.one_of(n, 'orders.ab_variant', ARRAY['A','B','control',NULL]),
+  CASE WHEN n % 4 = 0 THEN pg_temp.creator_id(creator) WHEN n % 101 = 0 THEN 'creator_1 ' END,
+  n % 200 = 0,
+  placed::date,
+  CASE WHEN n % 20 = 0 THEN placed + interval '2 days' END,
+  CASE WHEN n % 500 = 0 THEN NULL ELSE placed END,
+  timestamptz '2024-06-01 00:00:00+00' + n * interval '3.000007 s',
+  jsonb_build_object('id', 5000000000000 + n, 'gateway', 'stripe', 'token', 'tok_' || pg_temp.digest(n, 'orders.token'), 'total', (cents / 100.0)::numeric(12,2), 'note', pg_temp.sentence(n, 'orders.note'),
+    'client', jsonb_build_object('browser', '10.0.0.' || n % 256, 'height', 1080, 'width', 1920), 'pad', CASE WHEN n % 2000 = 0 THEN repeat(pg_temp.digest(n, 'orders.pad'), 1560) END),
+  CASE n % 8 WHEN 0 THEN '' WHEN 1 THEN '{''source'': ''web'', ''n'': ' || n || ', ''vip'': None}' WHEN 2 THEN '{"source": "web"' WHEN 3 THEN '"{\"a\": NaN}"' WHEN 4 THEN '{"a": 1, "a": 2}' END
+FROM (
+  SELECT n, 1 + pg_temp.pick(n, 'orders.customer', {customers}) AS customer, 1 + pg_temp.pick(n, 'orders.creator', {creators}) AS creator,
+    500 + pg_temp.pick(n, 'orders.cents', 25000) AS cents, pg_temp.moment(n, 'orders.created_at') AS placed
+  FROM generate_series({first}::bigint, {last}) AS n
+  OFFSET 0 -- keeps the drawn numbers computed once, not once in every column
+) AS drawn;
