@@ -1,1 +1,8 @@
--- to come
+INSERT INTO esign_documents (id, creator_id, project_id, provider, envelope_id, status, pdf, pdf_url, signed_pdf_base64, signature_image, signer_name, signer_email, signer_ip, access_token, sha256, audit_trail, fields, expires_at, signed_at, created_at) VALUES
+  ('00000000-0000-0000-0000-000000000001', 'special_a_canary', '00000000-0000-0000-0000-00000000000a', 'docusign', 'env-canary', 'completed', 'canary-esign_documents-pdf', 'https://esign.example.com/?token=canary-esign_documents-pdf_url',
+   'canary-esign_documents-signed_pdf_base64', 'canary-esign_documents-signature_image', 'canary-esign_documents-signer_name', 'canary-esign_documents-signer_email', '192.0.2.1', 'canary-esign_documents-access_token',
+   'abc', 'canary-esign_documents-audit_trail', '{"full_name": "canary-esign_documents-fields"}', 'infinity', 'infinity', 'infinity'),
+  ('00000000-0000-0000-0000-000000000002', 'special_a_canary ', NULL, 'DocuSign ', 'env-big', 'completed', '\x255044462d00ff0a0d5c2e0a', NULL, pg_temp.noise('esign_documents.signed_pdf_base64', {big_bytes}), '', '', '', '::1', '', '', '', 'null', '-infinity', '-infinity', '-infinity'),
+  ('00000000-0000-0000-0000-000000000003', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+  ('00000000-0000-0000-0000-000000000004', 'creator_gone', 'ffffffff-ffff-ffff-ffff-fffffffffffe', '', '', '', '', '', '', NULL, 'محمد', 'ANN@example.com', '10.1.2.3/8', ' ', repeat('f', 64), E'a\r\nb', '{"rate": 1.10, "rate": 1.1}', '0001-01-01 00:00:00+00', '0044-03-15 00:00:00+00 BC', '1970-01-01 00:00:00+00'),
+  ('ffffffff-ffff-ffff-ffff-ffffffffffff', '', NULL, 'hellosign', 'env-', 'void ', '\x00', ' ', ' ', ' ', U&'Jose\0301', ' ', NULL, '\N', ' a', '\.', '"text"', NULL, '2023-10-29 02:30:00+02', '294276-12-31 23:59:59.999999+00');
