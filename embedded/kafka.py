@@ -275,7 +275,7 @@ def find_jars() -> list[Path]:
         )
     try:
         return _resolve()
-    except Exception as error:  # noqa: BLE001 - whatever jgo, Maven's files or the network may raise
+    except Exception as error:
         raise Unavailable(
             f"the jars of Kafka {VERSION} are not on this machine and could not be fetched: {type(error).__name__}: {error}",
             hint=f"they are fetched once, from Maven's central repository: look at the network and try again, "

@@ -20,7 +20,7 @@ from typing import Self
 import psycopg
 from psycopg import sql
 
-from embedded.account import Account, ordinary_account
+from embedded.account import ordinary_account
 from embedded.server import LOOPBACK, Process, Running, free_port
 from schemas.errors import ConfigurationError, Unavailable
 
