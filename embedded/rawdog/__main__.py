@@ -12,7 +12,7 @@ from schemas.errors import ReplicatorError
 
 
 @click.command(epilog="Example: python -m embedded.rawdog --scale 0.1 --mess postgresql://localhost/old")
-@click.argument("database_url", envvar="POSTGRES_URL")
+@click.argument("database_url")
 @click.option("--scale", default=1.0, show_default=True, help="1 is about a million rows.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same rows.")
 @click.option("--mess", is_flag=True, help="Add the rows that cannot be converted.")
