@@ -27,11 +27,15 @@ from schemas.records import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableState:
-    """The newest attempt of one table within a generation."""
+    """The newest attempt of one table within a generation.
+
+    `is_superseded`: a resume found the table changed, and its next attempt has not begun yet.
+    """
 
     started: TableStarted
     checkpoint: Checkpoint | None = None
     finished: TableFinished | None = None
+    is_superseded: bool = False
 
     @property
     def attempt(self) -> int:
@@ -61,6 +65,11 @@ class TableState:
     def bytes(self) -> int:
         """Bytes of those batches, as sent."""
         return 0 if self.checkpoint is None else self.checkpoint.bytes
+
+    @property
+    def partition_rows(self) -> tuple[int, ...]:
+        """Rows of this attempt on each partition."""
+        return (0,) * self.started.partitions if self.checkpoint is None else self.checkpoint.partition_rows
 
     @property
     def last_key(self) -> tuple[str, ...]:
@@ -177,7 +186,11 @@ def _advanced(
 ) -> GenerationState:
     match record:
         case SnapshotResumed():
-            return replace(generation, resumed=(*generation.resumed, record))
+            tables = {
+                name: replace(table, is_superseded=table.is_superseded or name in record.again)
+                for name, table in generation.tables.items()
+            }
+            return replace(generation, resumed=(*generation.resumed, record), tables=tables)
         case SnapshotFinished():
             return replace(generation, finished=record)
         case SnapshotAbandoned():

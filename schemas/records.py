@@ -185,6 +185,7 @@ class Checkpoint:
     """All batches below `sequence` of this attempt are in the log (same Kafka transaction). Control topic only.
 
     `last_key` are the key's column values as text, so checkpoints are sealed like batches; empty without a key.
+    `partition_rows` are the rows on each partition, so that a resume can state each partition's share.
     """
 
     kind: ClassVar[Kind] = Kind.CHECKPOINT
@@ -195,6 +196,7 @@ class Checkpoint:
     rows: int
     bytes: int
     last_key: tuple[str, ...]
+    partition_rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
