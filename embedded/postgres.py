@@ -62,7 +62,6 @@ class Postgres:
     ) -> None:
         self.account = ordinary_account()
         self.port = port or 0
-        self._wanted_port = port
         self._directory = directory
         self._is_temporary = directory is None
         self._outlive = outlive
@@ -98,7 +97,7 @@ class Postgres:
         data = home / "data"
         if not (data / "PG_VERSION").exists():
             self._initialize(programs, home, data)
-        self.port = free_port(self.port or self._wanted_port)
+        self.port = free_port(self.port or None)
         settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         process = Process(
             "PostgreSQL",
