@@ -55,9 +55,18 @@ class Account:
             os.chown(path, self.uid, self.gid)
 
     def make_directory(self, path: Path) -> Path:
-        """Make a directory that belongs to the account and is closed to others."""
+        """Make a directory that belongs to the account and is closed to others.
+
+        Raises:
+            Unavailable: the account cannot enter it, because a folder above is closed.
+        """
         path.mkdir(mode=0o700, exist_ok=True)
         self.own(path)
+        if not self.can_reach(path):
+            raise Unavailable(
+                f"{path} cannot be entered by the user {UNPRIVILEGED}, which servers run as under root",
+                hint="choose a directory below one that every user may enter, or run as an ordinary user",
+            )
         return path
 
     def temporary_directory(self, prefix: str) -> Path:
