@@ -12,6 +12,7 @@ import pytest
 from embedded.rawdog import CANARY, KEPT_MARK, MESS, TABLES, WAITING
 from embedded.rawdog.mess import expected_quarantine
 from embedded.rawdog.proportions import big_document_bytes, drawn_rows
+from schemas.migration import parse_migration
 
 ROOT = Path(__file__).parents[2]
 RAWDOG = ROOT / "embedded" / "rawdog"
@@ -79,6 +80,14 @@ def test_nothing_that_is_not_personal_is_encrypted_or_kept(migration: dict[str, 
     for table, rules in migration["table"].items():
         personal = f"{SECRET_OR_DIRECT.get(table, '')} {INDIRECT.get(table, '')}".split()
         assert {*rules.get("encrypt", ()), *rules.get("keep", {})} <= set(personal)
+
+
+def test_the_migration_is_one_that_the_programs_read() -> None:
+    migration = parse_migration((ROOT / "rawdog.toml").read_text(encoding="utf-8"), "rawdog.toml")
+
+    assert migration.schema_ == "tenant_rawdog"
+    assert migration.rules("attribution_touchpoints").keep["visitor_id"].startswith("a pseudonym")
+    assert not migration.where("table", "esign_documents", "encrypt").endswith(":1")
 
 
 def test_the_migration_names_all_tables_parents_first(migration: dict[str, Any]) -> None:
