@@ -111,22 +111,26 @@ def open_target(
     return connection
 
 
-def use_schema(connection: Connection, schema: str | None) -> None:
-    """Set the search_path: `schema` first, then the schemas that extensions live in.
+def use_schema(connection: Connection, *schemas: str) -> None:
+    """Set the search_path: `schemas` first, then the schemas that extensions live in.
 
     With these on the path, types of extensions print without a schema and are found on both
     sides, wherever each side has installed them.
     """
     connection.execute(
         """
-        SELECT set_config('search_path', concat_ws(', ', quote_ident(%s::text), (
-            SELECT string_agg(DISTINCT quote_ident(n.nspname), ', ')
-            FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-            WHERE n.nspname <> 'pg_catalog' AND n.nspname IS DISTINCT FROM %s::text
-              AND has_schema_privilege(n.oid, 'USAGE')
-        )), false)
+        SELECT set_config('search_path', (
+            SELECT coalesce(string_agg(quote_ident(name), ', ' ORDER BY place), '""') FROM (
+                SELECT name, place FROM unnest(%(schemas)s::text[]) WITH ORDINALITY AS given(name, place)
+                UNION ALL
+                SELECT DISTINCT n.nspname::text, 1000000
+                FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+                WHERE n.nspname <> 'pg_catalog' AND n.nspname::text <> ALL (%(schemas)s::text[])
+                  AND has_schema_privilege(n.oid, 'USAGE')
+            ) AS path
+        ), false)
         """,
-        (schema, schema),
+        {"schemas": list(schemas)},
     )
 
 
@@ -204,7 +208,7 @@ def _pin(connection: Connection, side: Side, schema: str | None, extra: Mapping[
     ]
     try:
         connection.execute(sql.SQL("; ").join(statements))
-        use_schema(connection, schema)
+        use_schema(connection, *([] if schema is None else [schema]))
         names = list(profile)
         row = connection.execute(
             "SELECT array_agg(current_setting(name) ORDER BY place), current_setting('server_encoding') "

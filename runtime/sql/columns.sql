@@ -1,0 +1,30 @@
+-- Columns of the tables of the first schema on the search_path, in their order.
+-- A sequence is the one the column owns (serial, identity), else the one its default draws from.
+SELECT a.attrelid::bigint AS oid,
+       a.attname::text AS name,
+       a.atttypid::bigint AS type_oid,
+       format_type(a.atttypid, a.atttypmod) AS type,
+       a.attnotnull AS not_null,
+       pg_get_expr(d.adbin, d.adrelid) AS expression,
+       a.attgenerated::text AS generated,
+       a.attidentity::text AS identity,
+       CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END AS collation,
+       sequence.name AS sequence
+FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN LATERAL (
+    SELECT s.relname::text AS name
+    FROM pg_depend p JOIN pg_class s ON s.oid = p.objid AND s.relkind = 'S'
+    WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
+      AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype IN ('a', 'i')
+    UNION ALL
+    SELECT s.relname::text
+    FROM pg_depend p JOIN pg_class s ON s.oid = p.refobjid AND s.relkind = 'S'
+    WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass
+    LIMIT 1
+) AS sequence ON true
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum;

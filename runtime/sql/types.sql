@@ -1,0 +1,45 @@
+-- Types outside pg_catalog, with the types each is made of; Python picks those that moved tables need.
+SELECT t.oid::bigint AS oid,
+       t.typname::text AS name,
+       n.nspname::text AS schema,
+       CASE WHEN row_of.relkind <> 'c' THEN 'row of a table'
+            WHEN t.typtype = 'b' AND t.typcategory = 'A' THEN 'array'
+            ELSE CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'c' THEN 'composite'
+                                WHEN 'r' THEN 'range' WHEN 'm' THEN 'multirange' ELSE 'base' END
+       END AS kind,
+       extension.extname::text AS extension,
+       CASE t.typtype
+           WHEN 'e' THEN (
+               SELECT 'ENUM (' || coalesce(string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder), '') || ')'
+               FROM pg_enum e WHERE e.enumtypid = t.oid)
+           WHEN 'd' THEN concat_ws(' ',
+               format_type(t.typbasetype, t.typtypmod),
+               CASE WHEN t.typcollation <> base.typcollation THEN 'COLLATE ' || t.typcollation::regcollation::text END,
+               CASE WHEN t.typdefaultbin IS NOT NULL THEN 'DEFAULT ' || pg_get_expr(t.typdefaultbin, 0) END,
+               CASE WHEN t.typnotnull THEN 'NOT NULL' END,
+               (SELECT string_agg(format('CONSTRAINT %I %s', k.conname, replace(pg_get_constraintdef(k.oid), ' NOT VALID', '')), ' ' ORDER BY k.conname)
+                FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'))
+           WHEN 'c' THEN (
+               SELECT '(' || coalesce(string_agg(concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
+                          CASE WHEN a.attcollation <> part.typcollation THEN 'COLLATE ' || a.attcollation::regcollation::text END),
+                      ', ' ORDER BY a.attnum), '') || ')'
+               FROM pg_attribute a JOIN pg_type part ON part.oid = a.atttypid
+               WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
+       END AS definition,
+       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder) AS labels,
+       ARRAY(
+           SELECT needed.oid::bigint FROM (
+               SELECT t.typelem AS oid WHERE t.typcategory = 'A' AND t.typelem <> 0
+               UNION SELECT t.typbasetype WHERE t.typbasetype <> 0
+               UNION SELECT a.atttypid FROM pg_attribute a
+                     WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+           ) AS needed ORDER BY needed.oid
+       ) AS needs
+FROM pg_type t
+JOIN pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN pg_class row_of ON row_of.oid = t.typrelid
+LEFT JOIN pg_type base ON base.oid = t.typbasetype
+LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
+LEFT JOIN pg_extension extension ON extension.oid = d.refobjid
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_(temp|toast_temp)_'
+ORDER BY n.nspname, t.typname;
