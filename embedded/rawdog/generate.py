@@ -97,6 +97,10 @@ def _schema() -> tuple[str, str]:
 def _connect(conninfo: str) -> psycopg.Connection:
     try:
         return psycopg.connect(conninfo, autocommit=True)
+    except psycopg.ProgrammingError:  # its words repeat the URL, and that holds a password
+        raise Unavailable(
+            "the database to fill is not named by a URL that libpq reads", hint="postgresql://USER@HOST:PORT/DATABASE"
+        ) from None
     except psycopg.OperationalError as error:
         raise Unavailable(
             f"cannot connect to the database to fill: {str(error).strip()}", hint="is the server up, and the URL right?"

@@ -283,6 +283,12 @@ def test_the_command_fills_a_database_and_says_what_is_wrong(make_database: Make
     assert again.returncode == 4
     assert again.stderr.startswith("error: the database has 14 of RAWDOG's 14 tables already")
     assert _rawdog("--scale", "0", url).returncode == 2
+    nowhere = _rawdog("postgresql://me:hidden@127.0.0.1:1/nowhere")
+    assert nowhere.returncode == 4
+    assert "cannot connect" in nowhere.stderr
+    misspelt = _rawdog("postgres//me:hidden@host/nowhere")
+    assert "not named by a URL" in misspelt.stderr
+    assert "hidden" not in nowhere.stderr + misspelt.stderr
 
 
 def _rawdog(*args: str) -> subprocess.CompletedProcess[str]:
