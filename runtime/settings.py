@@ -20,7 +20,6 @@ from dotenv import dotenv_values
 from psycopg.conninfo import conninfo_to_dict
 
 from schemas.errors import ConfigurationError
-from schemas.migration import Migration, parse_migration
 
 SOURCE_URL = "POSTGRES_URL"
 TARGET_URL = "NEW_POSTGRES_URL"
@@ -172,19 +171,6 @@ def migration_path(environment: Mapping[str, str] | None = None) -> Path:
         return Path(named)
     here = Path(DEFAULT_MIGRATION)
     return here if here.is_file() else Path(__file__).resolve().parent.parent / DEFAULT_MIGRATION
-
-
-def load_migration(path: Path) -> Migration:
-    """Read and check the migration file; every problem is named with its line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: not UTF-8 text", hint="save the file as UTF-8") from None
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: {(error.strerror or 'cannot be read').lower()}", hint="--migration FILE names the migration file"
-        ) from None
-    return parse_migration(text, str(path))
 
 
 def _url(name: str, what: str, environment: Mapping[str, str] | None) -> str:
