@@ -1,0 +1,221 @@
+"""What is odd about a source: pure judgement over what `runtime.introspect` has read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from runtime.introspect import Facts, FoundType, Survey
+from schemas.catalogue import Table, rings
+from schemas.migration import Migration
+from schemas.migration_check import mentioned
+from schemas.oddity import Oddity, Severity
+
+MOST_COLUMNS = 1600  # of a table in PostgreSQL
+WIDE_ROW_BYTES = 1_000_000
+
+_BY_NAME = re.compile(r"reg(class|proc|procedure|oper|operator|type|role|namespace|config|dictionary|collation)(\[\])?")
+_WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
+
+
+def find_oddities(survey: Survey, migration: Migration) -> tuple[Oddity, ...]:
+    """Everything odd about the tables that are moved, the heavy things first."""
+    moved = survey.moved(migration)
+    found = [*_of_source(survey, moved)]
+    for table in moved:
+        facts = survey.of(table)
+        found.extend(_of_rights(table, facts))
+        found.extend(_of_shape(table, facts, migration))
+        found.extend(_of_size(table, migration))
+        found.extend(_of_types(survey, table))
+        found.extend(_of_keys(table, {other.name for other in moved}))
+        found.extend(_of_target(table, facts, migration))
+    return tuple(sorted(found, key=lambda oddity: (_WEIGHT[oddity.severity], oddity.table)))
+
+
+def _of_source(survey: Survey, moved: Iterable[Table]) -> Iterator[Oddity]:
+    tables = tuple(moved)
+    if not tables:
+        yield Oddity(
+            severity=Severity.WARNING, text="there is nothing to move: no table of the source is in the migration"
+        )
+    for ring in rings(tables):
+        if len(ring) > 1:
+            yield Oddity(
+                severity=Severity.NOTICE,
+                text=f"the tables {_list(sorted(ring))} point at each other: they load as one wave, their keys are checked at its end",
+            )
+    for found in survey.needed_types(tables):
+        if found.extension is None and found.kind in {"range", "multirange", "base", "row of a table"}:
+            yield Oddity(
+                severity=Severity.ERROR,
+                text=f'the type "{found.name}" ({found.kind} type of the source\'s own) cannot be made in the target',
+                hint="change the columns that use it to a type of PostgreSQL's own, or leave their tables out",
+            )
+
+
+def _of_rights(table: Table, facts: Facts) -> Iterator[Oddity]:
+    if not facts.is_readable:
+        yield Oddity(
+            severity=Severity.ERROR,
+            table=table.name,
+            text="this role may not read it (SELECT on the whole table)",
+            hint=f'GRANT SELECT ON "{table.schema}"."{table.name}" TO the role that POSTGRES_URL names',
+        )
+    if facts.hides_rows:
+        yield Oddity(
+            severity=Severity.ERROR,
+            table=table.name,
+            text="row security hides rows from this role, so nobody could say that all were read",
+            hint="read as the table's owner, or as a role with BYPASSRLS",
+        )
+
+
+def _of_shape(table: Table, facts: Facts, migration: Migration) -> Iterator[Oddity]:
+    more = 1 + len(migration.rules(table.name).add)
+    if not table.stored:
+        yield Oddity(severity=Severity.ERROR, table=table.name, text="has no columns to move", hint="leave it out")
+    if len(table.columns) + more > MOST_COLUMNS:
+        yield Oddity(
+            severity=Severity.ERROR,
+            table=table.name,
+            text=f"has {len(table.columns)} columns; with {more} added it passes PostgreSQL's {MOST_COLUMNS}",
+            hint="drop columns in the source, or leave it out",
+        )
+    if facts.is_partitioned:
+        yield Oddity(severity=Severity.NOTICE, table=table.name, text="is partitioned; becomes one ordinary table")
+    if facts.is_unlogged:
+        yield Oddity(severity=Severity.NOTICE, table=table.name, text="is unlogged; becomes an ordinary, logged table")
+    if facts.children:
+        yield Oddity(
+            severity=Severity.WARNING,
+            table=table.name,
+            text=f"is inherited by {_list(facts.children)}: their rows are read as its rows too, inheritance itself is not moved",
+        )
+    if facts.virtual:
+        yield Oddity(
+            severity=Severity.NOTICE,
+            table=table.name,
+            text=f"computes {_list(facts.virtual)} when read; becomes a stored generated column",
+        )
+
+
+def _of_size(table: Table, migration: Migration) -> Iterator[Oddity]:
+    average = table.bytes // table.rows if table.rows else 0
+    if average > migration.log.max_message_bytes:
+        yield Oddity(
+            severity=Severity.WARNING,
+            table=table.name,
+            text="its rows are larger than log.max_message_bytes on average; a row over that limit stops the table",
+            hint="raise log.max_message_bytes, and the broker's message.max.bytes with it",
+        )
+    elif average > WIDE_ROW_BYTES:
+        yield Oddity(
+            severity=Severity.NOTICE,
+            table=table.name,
+            text=f"a row has about {average / 1e6:.0f} MB; such rows travel alone, and every program holds a few at once",
+        )
+
+
+def _of_types(survey: Survey, table: Table) -> Iterator[Oddity]:
+    for found in survey.needed_types([table]):
+        if found.extension is None and found.schema not in survey.schemas:
+            yield _foreign_type(table, found)
+    for column in table.columns:
+        if _BY_NAME.fullmatch(column.type):
+            yield Oddity(
+                severity=Severity.WARNING,
+                table=table.name,
+                text=f'"{column.name}" is {column.type}: its values name objects, which must be in the target when a row arrives',
+            )
+        elif column.type == "oid":
+            yield Oddity(
+                severity=Severity.NOTICE,
+                table=table.name,
+                text=f'"{column.name}" is oid: the number is moved; a large object that it may stand for is not',
+            )
+
+
+def _foreign_type(table: Table, found: FoundType) -> Oddity:
+    return Oddity(
+        severity=Severity.ERROR,
+        table=table.name,
+        text=f'uses the type "{found.schema}"."{found.name}", whose schema is not looked into',
+        hint=f'add "{found.schema}" to schemas under [source]; list the tables by name, so that no others come along',
+    )
+
+
+def _of_keys(table: Table, moved: set[str]) -> Iterator[Oddity]:
+    if not table.key and table.stored:
+        yield Oddity(
+            severity=Severity.WARNING,
+            table=table.name,
+            text="has no key: each generation replaces it whole, and an interrupted reading of it starts anew",
+            hint="a primary key in the source, when its rows can have one, makes both unnecessary",
+        )
+    elif table.key and table.primary_key is None:
+        yield Oddity(
+            severity=Severity.NOTICE,
+            table=table.name,
+            text=f"has no primary key; {_list(table.key)} names its rows (unique, not null)",
+        )
+    for key in table.foreign_keys:
+        if key.parent not in moved:
+            yield Oddity(
+                severity=Severity.WARNING,
+                table=table.name,
+                text=f'its foreign key "{key.name}" points at "{key.parent}", which is not moved: the key is not made',
+                hint=_way_to(key.parent),
+            )
+        elif not key.validated:
+            yield Oddity(
+                severity=Severity.NOTICE,
+                table=table.name,
+                text=f'its foreign key "{key.name}" was never validated: rows without a parent are moved, counted and told apart',
+            )
+        if key.parent == table.name:
+            yield Oddity(
+                severity=Severity.NOTICE,
+                table=table.name,
+                text=f'points at itself ("{key.name}"): a row may come before its parent, the key is checked at the end',
+            )
+    for constraint in table.checks:
+        if not constraint.validated:
+            yield Oddity(
+                severity=Severity.NOTICE,
+                table=table.name,
+                text=f'its check "{constraint.name}" was never validated: rows that break it go to quarantine',
+            )
+
+
+def _of_target(table: Table, facts: Facts, migration: Migration) -> Iterator[Oddity]:
+    rules = migration.rules(table.name)
+    changed = {*rules.encrypt, *rules.transform}
+    for index in table.indexes:
+        if changed.intersection(
+            mentioned(index.definition.partition(" USING ")[2], [column.name for column in table.columns])
+        ):
+            yield Oddity(
+                severity=Severity.NOTICE,
+                table=table.name,
+                text=f'its index "{index.name}" is not made: it is over a column that is encrypted or changed',
+            )
+    if facts.functions:
+        yield Oddity(
+            severity=Severity.WARNING,
+            table=table.name,
+            text=f"its defaults, checks or indexes call {_list(facts.functions, quoted=False)}: functions are not moved",
+            hint="make them in the target first, where the tenant's schema finds them",
+        )
+
+
+def _way_to(parent: str) -> str:
+    schema, dot, _ = parent.rpartition(".")
+    if dot:
+        return f'add "{schema}" to schemas under [source], if the tenant needs that table'
+    return f'add "{parent}" to tables, if the tenant needs it'
+
+
+def _list(names: Iterable[str], *, quoted: bool = True) -> str:
+    shown = [f'"{name}"' if quoted else name for name in names]
+    return ", ".join(shown) if len(shown) < 2 else f"{', '.join(shown[:-1])} and {shown[-1]}"
