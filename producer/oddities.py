@@ -184,7 +184,7 @@ def _of_keys(table: Table, moved: set[str]) -> Iterator[Oddity]:
             yield Oddity(
                 severity=Severity.NOTICE,
                 table=table.name,
-                text=f'its check "{constraint.name}" was never validated: rows that break it go to quarantine',
+                text=f'its check "{constraint.name}" was never validated: rows that break it are moved, and it stays so in the target',
             )
 
 

@@ -183,9 +183,9 @@ def count(number: int) -> str:
     """Digits in groups.
 
     >>> count(1234567)
-    '1 234 567'
+    '1,234,567'
     """
-    return f"{number:,}".replace(",", "\N{NO-BREAK SPACE}") if number >= 10_000 else str(number)
+    return f"{number:,}"
 
 
 def size(bytes_: int) -> str:
