@@ -484,9 +484,9 @@ def rewind(
         cursor.executemany(
             """
             DELETE FROM replicator.quarantine
-            WHERE tenant = %s AND topic = %s AND partition = %s AND "offset" >= %s
+            WHERE tenant = %s AND topic = %s AND partition = %s AND "offset" >= %s AND generation = ANY (%s)
             """,
-            [(tenant, t, p, o) for (t, p), o in offsets.items()],
+            [(tenant, t, p, o, list(generations)) for (t, p), o in offsets.items()],
         )
     for generation, tables in generations.items():
         connection.execute(
