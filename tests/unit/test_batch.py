@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import io
+import math
+import struct
+
+import fastavro
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.batch import WireSchema, decode, encode, parse_csv, row_keys, to_copy_csv
+from schemas.catalogue import Column, Table
+from schemas.errors import ContractError, SourceError
+from schemas.records import Position
+
+AT = Position("rawdog.orders", 1, 42)
+CELLS = {
+    "smallint": st.integers(-(2**15), 2**15 - 1),
+    "integer": st.integers(-(2**31), 2**31 - 1),
+    "bigint": st.integers(-(2**63), 2**63 - 1),
+    "boolean": st.booleans(),
+    "real": st.floats(width=32),
+    "double precision": st.floats(),
+    "bytea": st.binary(max_size=20),
+    "text": st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+    | st.sampled_from(["", "\\.", "\ufeff", '"', "\r\n", "\n", ",", "NULL", "\\N", "NaN", " ", "#"]),
+}
+
+
+def schema_of(*types: str) -> WireSchema:
+    return WireSchema.of(Table(name="t", columns=tuple(Column(name=f"c{i}", type=t) for i, t in enumerate(types))))
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> tuple[WireSchema, pl.DataFrame]:
+    types = draw(st.lists(st.sampled_from(sorted(CELLS)), min_size=1, max_size=4))
+    schema = schema_of(*types)
+    row = st.tuples(*(st.none() | CELLS[type_] for type_ in types))
+    rows = draw(st.lists(row, min_size=1, max_size=12))
+    return schema, pl.DataFrame(rows, schema=schema.polars, orient="row")
+
+
+def printed(value: object) -> str:
+    """As PostgreSQL's COPY prints a cell in CSV."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case bytes():
+            return "\\x" + value.hex()
+        case float():
+            return "Infinity" if value == math.inf else "-Infinity" if value == -math.inf else repr(value)
+        case str() if value in ("", "\\.") or any(letter in value for letter in '",\r\n'):
+            return '"' + value.replace('"', '""') + '"'
+    return str(value)
+
+
+def bits(frame: pl.DataFrame) -> list[list[object]]:
+    return [
+        [
+            "NaN" if isinstance(v, float) and math.isnan(v) else struct.pack(">d", v) if isinstance(v, float) else v
+            for v in column.to_list()
+        ]
+        for column in frame.get_columns()
+    ]
+
+
+@given(frames())
+def test_what_copy_prints_is_read_exactly(case: tuple[WireSchema, pl.DataFrame]) -> None:
+    schema, frame = case
+    data = "".join(",".join(map(printed, row)) + "\n" for row in frame.rows()).encode()
+
+    assert bits(parse_csv(data, schema, rows=frame.height)) == bits(frame)
+
+
+@given(frames())
+def test_a_batch_comes_back_exactly_and_any_avro_tool_reads_it(case: tuple[WireSchema, pl.DataFrame]) -> None:
+    schema, frame = case
+    value = encode(frame, schema)
+
+    assert bits(decode(value, schema, AT)) == bits(frame)
+    foreign = [tuple(row.values()) for row in fastavro.reader(io.BytesIO(value))]  # type: ignore[union-attr]
+    assert bits(pl.DataFrame(foreign, schema=schema.polars, orient="row")) == bits(frame)
+
+
+@given(frames(), st.data())
+def test_damaged_batches_are_refused_or_read_never_worse(
+    case: tuple[WireSchema, pl.DataFrame], data: st.DataObject
+) -> None:
+    schema, frame = case
+    value = encode(frame, schema)
+    cut = data.draw(st.integers(0, len(value) - 1))
+
+    with pytest.raises(ContractError, match=r"rawdog\.orders-1@42") as raised:
+        decode(value[:cut], schema, AT)
+
+    assert raised.value.__cause__ is None
+
+
+def test_an_error_of_parsing_tells_the_table_and_no_value() -> None:
+    with pytest.raises(SourceError, match="orders: ") as raised:
+        parse_csv(b"1\nsecret\n", schema_of("integer"), table="orders")
+
+    assert "secret" not in f"{raised.value} {raised.value.hint}"
+    assert raised.value.__context__ is None
+
+
+def test_more_or_fewer_rows_than_copy_printed_are_refused() -> None:
+    with pytest.raises(SourceError, match="COPY printed 3 rows, 2 were read"):
+        parse_csv(b"1\n2\n", schema_of("integer"), rows=3)
+
+
+def test_a_line_with_too_many_fields_is_refused() -> None:
+    with pytest.raises(SourceError):
+        parse_csv(b"1,2\n", schema_of("integer"))
+
+
+def test_null_and_empty_text_of_a_single_column_stay_apart() -> None:
+    data = b'\n""\n\n"\\."\n\n'
+
+    assert parse_csv(data, schema_of("text"), rows=5)["c0"].to_list() == [None, "", None, "\\.", None]
+
+
+def test_text_goes_out_quoted_null_bare_and_bytes_in_hex() -> None:
+    schema = schema_of("text", "bytea", "integer", "boolean")
+    frame = pl.DataFrame(
+        [("\\.", b"\x00\xff", 1, True), ("", b"", None, None), (None, None, -1, False)],
+        schema=schema.polars,
+        orient="row",
+    )
+
+    assert to_copy_csv(frame) == b'"\\.","\\x00ff",1,"true"\n"","\\x",,\n,,-1,"false"\n'
+
+
+def test_keys_are_what_postgresql_prints() -> None:
+    schema = schema_of("bigint", "text", "boolean", "double precision", "bytea")
+    frame = pl.DataFrame([(-1, " a", True, 1e15, b"\x01")], schema=schema.polars, orient="row")
+
+    assert row_keys(frame, list(schema.polars)) == [("-1", " a", "true", "1e+15", "\\x01")]
+    assert row_keys(frame, []) == [()]
+
+
+def test_the_hash_names_columns_types_and_order() -> None:
+    assert schema_of("text", "bigint").hash == schema_of("text", "bigint").hash
+    assert (
+        len({schema_of(*types).hash for types in (["text"], ["bigint"], ["text", "bigint"], ["bigint", "text"])}) == 4
+    )
+
+
+def test_another_tables_batch_is_refused() -> None:
+    value = encode(pl.DataFrame({"c0": [1]}, schema={"c0": pl.Int64()}), schema_of("bigint"))
+
+    with pytest.raises(ContractError, match="other columns"):
+        decode(value, schema_of("text"), AT)
+
+
+def test_a_container_without_rows_is_refused_not_panicked_at() -> None:
+    out = io.BytesIO()
+    fastavro.writer(out, {"type": "record", "name": "Row", "fields": [{"name": "c0", "type": ["null", "long"]}]}, [])
+
+    with pytest.raises(ContractError):
+        decode(out.getvalue(), schema_of("bigint"), AT)
