@@ -26,7 +26,7 @@ def plan(invocation: Invocation, *, as_json: bool) -> ExitCode:
     Only reads the source's definition, not its rows. Exit code 2 when a snapshot would stop.
     """
     migration, source = invocation.migration, invocation.source
-    with open_source(source.url, schema=migration.source.schemas[0]) as connection:
+    with open_source(source.url, schema=migration.source.schemas) as connection:
         planned = make_plan(read_source(connection, migration), migration, str(source))
     if as_json:
         click.echo(plan_json(planned))

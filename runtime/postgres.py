@@ -7,7 +7,7 @@ the whole profile after it connects, reads it back, and is refused when a settin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -65,8 +65,10 @@ _FAMILY: dict[Side, type[SourceError | TargetError]] = {"source": SourceError, "
 _VARIABLE: dict[Side, str] = {"source": "POSTGRES_URL", "target": "NEW_POSTGRES_URL"}
 
 
-def open_source(url: str, *, schema: str = "public", application_name: str = "producer") -> Connection:
+def open_source(url: str, *, schema: str | Sequence[str] = "public", application_name: str = "producer") -> Connection:
     """Connect to the source: every transaction is REPEATABLE READ and READ ONLY.
+
+    `schema` is what the search_path begins with: one schema, or all that the migration reads.
 
     Raises:
         ConfigurationError: the URL is none.
@@ -74,7 +76,8 @@ def open_source(url: str, *, schema: str = "public", application_name: str = "pr
     """
     connection = _connect(url, "source", application_name)
     try:
-        _pin(connection, "source", schema, {"default_transaction_read_only": "on"})
+        path = [schema] if isinstance(schema, str) else schema
+        _pin(connection, "source", path, {"default_transaction_read_only": "on"})
         return _read_only(connection)
     except BaseException:
         connection.close()
@@ -98,12 +101,13 @@ def open_target(
         TargetError: it cannot be reached, or cannot be written though it should be.
     """
     connection = _connect(url, "target", application_name)
+    path = [] if schema is None else [schema]
     try:
         if read_only:
-            _pin(connection, "target", schema, {"default_transaction_read_only": "on"})
+            _pin(connection, "target", path, {"default_transaction_read_only": "on"})
             return _read_only(connection)
         _see_writable(connection)
-        _pin(connection, "target", schema, {"default_transaction_isolation": "read committed"})
+        _pin(connection, "target", path, {"default_transaction_isolation": "read committed"})
         connection.autocommit = autocommit
     except BaseException:
         connection.close()
@@ -197,7 +201,7 @@ def _no_connection(error: psycopg.Error, url: str, side: Side) -> ReplicatorErro
     return SourceUnreachable(message, hint=hint) if side == "source" else TargetUnreachable(message, hint=hint)
 
 
-def _pin(connection: Connection, side: Side, schema: str | None, extra: Mapping[str, str]) -> None:
+def _pin(connection: Connection, side: Side, path: Sequence[str], extra: Mapping[str, str]) -> None:
     """Set the profile in two round trips and see in a third that it holds."""
     profile = {**PROFILE, **extra}
     if connection.info.server_version >= 170000:
@@ -208,7 +212,7 @@ def _pin(connection: Connection, side: Side, schema: str | None, extra: Mapping[
     ]
     try:
         connection.execute(sql.SQL("; ").join(statements))
-        use_schema(connection, *([] if schema is None else [schema]))
+        use_schema(connection, *path)
         names = list(profile)
         row = connection.execute(
             "SELECT array_agg(current_setting(name) ORDER BY place), current_setting('server_encoding') "

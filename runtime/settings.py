@@ -207,6 +207,8 @@ def redact(url: str) -> str:
     >>> redact("host=/run/pg dbname=shop password=s3cret")
     'postgresql:///shop?host=/run/pg'
     """
+    if "://" in url and url.count("@") > 1:  # part of a password would be taken for the host
+        return HIDDEN_URL
     try:
         parts = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
     except (psycopg.Error, UnicodeError, ValueError):
