@@ -23,6 +23,8 @@ from schemas.errors import ContractError
 
 FORMAT = 1
 
+OVERHEAD_BYTES = 2048  # what a record needs beside its encoded value: seal, headers and framing, generously
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:

@@ -162,8 +162,17 @@ class Admin:
                 if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                     continue  # another process was quicker; its settings are the same
                 raise explain(error, f"topic {name}: creating it", self._reasons) from None
-        names = {spec.name for spec in specs}
-        self._wait(lambda: names <= self.topics(), f"topics {', '.join(sorted(names))}: created, but not to be seen")
+        names = ", ".join(spec.name for spec in specs)
+        self._wait(lambda: self._are_led(specs), f"topics {names}: created, but without leaders")
+
+    def _are_led(self, specs: list[TopicSpec]) -> bool:
+        found = self._metadata(None).topics
+        return all(
+            spec.name in found
+            and len(found[spec.name].partitions) == spec.partitions
+            and all(partition.leader >= 0 for partition in found[spec.name].partitions.values())
+            for spec in specs
+        )
 
     def _wait(self, condition: Callable[[], bool], otherwise: str) -> None:
         """Brokers learn of changes a moment later."""

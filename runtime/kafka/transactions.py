@@ -24,9 +24,8 @@ from runtime.kafka.client import (
 )
 from runtime.settings import KafkaSettings
 from schemas.errors import Fenced, LogError
-from schemas.records import Header
+from schemas.records import OVERHEAD_BYTES, Header
 
-OVERHEAD_BYTES = 2048  # headers and framing of one record, generously
 _COMMIT_TRIES = 5
 _COMMIT_TIMEOUT_S = 60.0
 
@@ -111,7 +110,7 @@ class Transactions:
         Raises:
             RecordTooLarge: known before anything is sent.
         """
-        if len(value) + OVERHEAD_BYTES > self.max_message_bytes:
+        if len(value) + OVERHEAD_BYTES // 2 > self.max_message_bytes:
             raise RecordTooLarge(topic, len(value), self.max_message_bytes)
         headers = header.to_kafka()
         while True:

@@ -1,0 +1,255 @@
+"""From CSV text to records in the log: parse, encode, seal, and send in transactions with a checkpoint.
+
+A `Sink` is where records go: `Transactions` of the log, or a `Rehearsal` that only counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import polars as pl
+
+from producer.read import Chunk
+from runtime.kafka import RecordTooLarge
+from runtime.keyring import Keyring
+from runtime.reporting import BatchesPublished
+from schemas import records
+from schemas.avro import control_topic
+from schemas.batch import WireSchema, encode, parse_csv, row_keys
+from schemas.errors import LogError
+from schemas.records import Checkpoint, ControlRecord, Header, Kind, TableFinished, TableStarted
+from schemas.seal import seal
+
+
+class Sink(Protocol):
+    """Where records go. All records of one transaction become visible together, or none does."""
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The largest record that is taken."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Open around values that are already encoded."""
+
+    def send(self, topic: str, partition: int, header: Header, value: bytes) -> None:
+        """Put a record into the open transaction; RecordTooLarge when it is over the limit."""
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """A sink that takes everything, sends nothing and counts."""
+
+    max_message_bytes: int
+    sent_records: int = 0
+    sent_bytes: int = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Nothing to commit."""
+        yield
+
+    def send(self, topic: str, partition: int, header: Header, value: bytes) -> None:  # noqa: ARG002
+        """Count the record."""
+        if len(value) + records.OVERHEAD_BYTES // 2 > self.max_message_bytes:
+            raise RecordTooLarge(topic, len(value), self.max_message_bytes)
+        self.sent_records += 1
+        self.sent_bytes += len(value)
+
+
+class RowTooLarge(LogError):
+    """One row alone is larger than a record may be. Its table stops; everything before it is in the log."""
+
+    def __init__(self, table: str, topic: str, row: str, size_bytes: int, max_message_bytes: int) -> None:
+        wanted = 2 ** (size_bytes + 4096).bit_length()
+        super().__init__(
+            f'table "{table}": the row with {row} is {size_bytes} bytes as a record, '
+            f"log.max_message_bytes is {max_message_bytes}",
+            hint=f"set [log] max_message_bytes = {wanted} in the migration and alter every topic of the tenant: "
+            f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} "
+            f"--add-config max.message.bytes={wanted}; then `producer snapshot` goes on where it stopped",
+        )
+        self.table = table
+        self.size_bytes = size_bytes
+
+
+@dataclass(slots=True)
+class TableRun:
+    """How far the publishing of one attempt is."""
+
+    started: TableStarted
+    wire: WireSchema
+    sequence: int = 0
+    rows: int = 0
+    bytes: int = 0
+    last_key: tuple[str, ...] = ()
+    partition_rows: list[int] = field(default_factory=list)
+    largest_row_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.partition_rows:
+            self.partition_rows = [0] * self.started.partitions
+
+    @property
+    def table(self) -> str:
+        """The table's name."""
+        return self.started.table
+
+    def partition(self, sequence: int) -> int:
+        """The partition that a batch goes to."""
+        return sequence % self.started.partitions
+
+    def partition_batches(self, partition: int) -> int:
+        """How many of the batches so far went to a partition."""
+        return len(range(partition, self.sequence, self.started.partitions))
+
+
+class Publisher:
+    """Writes one generation's records. Calls come one after the other, from whatever thread."""
+
+    def __init__(
+        self, sink: Sink, *, prefix: str, tenant: str, log: str, generation: int, keyring: Keyring | None
+    ) -> None:
+        self._sink = sink
+        self._control = control_topic(prefix)
+        self._log = log
+        self._generation = generation
+        self._tenant = tenant
+        self._keyring = keyring
+        self._kid = ""
+        self._key = b""
+        if keyring is not None:
+            primary = keyring.primary(tenant)
+            self._kid = str(primary.kid)
+            self._key = keyring.transport_key(tenant, log, primary.kid)
+
+    def control(self, *said: ControlRecord) -> None:
+        """Say something on the control topic only."""
+        with self._sink.transaction():
+            for record in said:
+                self._send_control(self._control, 0, record)
+
+    def begin_table(self, run: TableRun) -> None:
+        """The table's marker, on the control topic and on each of its partitions."""
+        with self._sink.transaction():
+            self._send_control(self._control, 0, run.started)
+            for partition in range(run.started.partitions):
+                self._send_control(run.started.topic, partition, run.started)
+
+    def finish_table(self, run: TableRun, sums: dict[str, str]) -> None:
+        """The end marker, with the table's numbers and each partition's share."""
+        with self._sink.transaction():
+            for partition in range(run.started.partitions):
+                share = (run.partition_rows[partition], run.partition_batches(partition))
+                self._send_control(run.started.topic, partition, _finished(run, *share, sums), run.sequence)
+            self._send_control(self._control, 0, _finished(run, run.rows, run.sequence, sums), run.sequence)
+
+    def publish(self, run: TableRun, chunk: Chunk) -> BatchesPublished:
+        """Publish a chunk's batches and a checkpoint in one transaction; `run` moves on when it has committed.
+
+        Raises:
+            RowTooLarge: nothing of the chunk is in the log.
+        """
+        began = time.perf_counter()
+        rows = sum(chunk.rows)
+        frame = parse_csv(chunk.csv, run.wire, table=f'table "{run.table}"', rows=rows)
+        sealed = list(self._sealed(run, frame, chunk.rows))
+        size = sum(len(value) for _, _, value in sealed)
+        partition_rows = list(run.partition_rows)
+        for partition, header, _ in sealed:
+            partition_rows[partition] += header.rows
+        checkpoint = Checkpoint(
+            table=run.table,
+            generation=self._generation,
+            attempt=run.started.attempt,
+            sequence=run.sequence + len(sealed),
+            rows=run.rows + rows,
+            bytes=run.bytes + size,
+            last_key=_keys(run, frame.tail(1))[0],
+            partition_rows=tuple(partition_rows),
+        )
+        with self._sink.transaction():
+            for partition, header, value in sealed:
+                self._sink.send(run.started.topic, partition, header, value)
+            self._send_control(self._control, 0, checkpoint, checkpoint.sequence)
+        run.sequence, run.rows, run.bytes = checkpoint.sequence, checkpoint.rows, checkpoint.bytes
+        run.last_key, run.partition_rows = checkpoint.last_key, partition_rows
+        run.largest_row_bytes = max(run.largest_row_bytes, chunk.largest_row_bytes)
+        return BatchesPublished(run.table, rows, size, time.perf_counter() - began)
+
+    def _sealed(
+        self, run: TableRun, frame: pl.DataFrame, batch_rows: Sequence[int]
+    ) -> Iterator[tuple[int, Header, bytes]]:
+        sequence, first = run.sequence, 0
+        for rows in batch_rows:
+            for height, value in self._encoded(run, frame.slice(first, rows)):
+                header = Header(
+                    kind=Kind.BATCH,
+                    log=self._log,
+                    generation=self._generation,
+                    attempt=run.started.attempt,
+                    sequence=sequence,
+                    rows=height,
+                    schema=run.started.schema,
+                    kid=self._kid,
+                )
+                partition = run.partition(sequence)
+                yield partition, header, self._seal(run.started.topic, partition, header, value)
+                sequence += 1
+            first += rows
+
+    def _encoded(self, run: TableRun, frame: pl.DataFrame) -> Iterator[tuple[int, bytes]]:
+        """One batch, or halves of it while it is larger than a record may be."""
+        value = encode(frame, run.wire)
+        if len(value) + records.OVERHEAD_BYTES <= self._sink.max_message_bytes:
+            yield frame.height, value
+        elif frame.height == 1:
+            raise RowTooLarge(
+                run.table, run.started.topic, self._named(run, frame), len(value), self._sink.max_message_bytes
+            )
+        else:
+            half = frame.height // 2
+            yield from self._encoded(run, frame.slice(0, half))
+            yield from self._encoded(run, frame.slice(half))
+
+    def _named(self, run: TableRun, frame: pl.DataFrame) -> str:
+        """A row by its keyed digest, so that it can be found by who has the key and by nobody else."""
+        key = _keys(run, frame)[0]
+        if not key or self._keyring is None:
+            return f"a place after row {run.rows} of the reading order"
+        return f"key digest {self._keyring.digest_of(self._tenant, key)}"
+
+    def _send_control(self, topic: str, partition: int, record: ControlRecord, sequence: int = 0) -> None:
+        header = Header(
+            kind=record.kind,
+            log=self._log,
+            generation=record.generation,
+            attempt=getattr(record, "attempt", 0),
+            sequence=sequence,
+            kid=self._kid,
+        )
+        value = self._seal(topic, partition, header, records.encode(record))
+        self._sink.send(topic, partition, header, value)
+
+    def _seal(self, topic: str, partition: int, header: Header, value: bytes) -> bytes:
+        return seal(self._key, value, header.associated_data(topic, partition)) if self._kid else value
+
+
+def _keys(run: TableRun, frame: pl.DataFrame) -> list[tuple[str, ...]]:
+    return row_keys(frame, [run.wire.field(name) for name in run.started.key])
+
+
+def _finished(run: TableRun, partition_rows: int, partition_batches: int, sums: dict[str, str]) -> TableFinished:
+    return TableFinished(
+        table=run.table,
+        generation=run.started.generation,
+        attempt=run.started.attempt,
+        rows=run.rows,
+        batches=run.sequence,
+        partition_rows=partition_rows,
+        partition_batches=partition_batches,
+        sums=sums,
+    )

@@ -1,0 +1,158 @@
+"""Whether an unfinished generation may go on, and which of its tables are still what was published.
+
+A generation that is resumed must equal one unbroken snapshot, namely its last. What was
+published of a table is kept when the new snapshot shows the same number of rows there and none
+written since the old snapshot: a row that was changed, moved or inserted has a newer xmin,
+a row that was deleted is missing from the count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg
+
+from producer.read import key_comparison
+from producer.source import SourceState, wal_bytes
+from runtime.postgres import Connection, explain
+from schemas.catalogue import Catalogue, Table
+from schemas.control import GenerationState, TableState
+from schemas.errors import Refused
+
+Fate = Literal["begin", "kept", "continue", "again"]
+
+_RESTART = "`producer snapshot --restart` abandons the generation and begins the next"
+
+# After so many transactions a 32-bit xmin no longer tells old from new.
+_COMPARABLE_XIDS = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class TableFate:
+    """What is done with one table: begun, kept as it is, continued after its last key, or read again."""
+
+    table: Table
+    fate: Fate
+    state: TableState | None = None
+
+    @property
+    def next_attempt(self) -> int:
+        """Number of the attempt that reads it from the start."""
+        return 1 if self.state is None else self.state.attempt + 1
+
+    @property
+    def published_rows(self) -> int:
+        """Rows that are in the log already and stay."""
+        return self.state.rows if self.state is not None and self.fate in ("kept", "continue") else 0
+
+
+def check_resumable(
+    generation: GenerationState,
+    *,
+    catalogue: Catalogue,
+    migration_digest: str,
+    source: SourceState,
+    tables: Sequence[str],
+    is_partial: bool,
+) -> None:
+    """See that source and migration are those the generation was begun with.
+
+    Raises:
+        Refused: they are not; names what differs.
+    """
+    began = generation.started
+    name = f"generation {generation.number} is unfinished"
+    problems: list[str] = []
+    if (began.is_partial, set(began.tables)) != (is_partial, set(tables)):
+        asked = ", ".join(f"--table {table}" for table in began.tables) if began.is_partial else "no --table"
+        raise Refused(
+            f"{name} and reads other tables: {_listed(began.tables)}",
+            hint=f"finish it first (`producer snapshot` with {asked}), or: {_RESTART}",
+        )
+    if began.migration_digest != migration_digest:
+        problems.append("the migration was changed in what shapes the data")
+    if began.catalogue != catalogue.to_json():
+        problems.append(_changed(Catalogue.from_json(began.catalogue), catalogue))
+    if began.database != source.database or (
+        began.system_identifier and source.system_identifier and began.system_identifier != source.system_identifier
+    ):
+        problems.append(
+            f'it is another source: database "{source.database}" of system {source.system_identifier or "unknown"}, '
+            f'was "{began.database}" of system {began.system_identifier or "unknown"}'
+        )
+    elif source.wal_bytes < wal_bytes(generation.snapshot.wal_position):
+        problems.append(
+            f"the source's WAL position {source.wal_position} lies before {generation.snapshot.wal_position}: "
+            "a standby that lags, or an older copy"
+        )
+    if problems:
+        raise Refused(f"{name} and cannot go on: {'; '.join(problems)}", hint=f"undo the change, or: {_RESTART}")
+
+
+def fate_of(connection: Connection, table: Table, rows_of: str, generation: GenerationState) -> TableFate:
+    """Decide by the source, in its new snapshot, what is done with one table of an unfinished generation."""
+    state = generation.tables.get(table.name)
+    if state is None:
+        return TableFate(table, "begin")
+    if state.is_superseded:
+        return TableFate(table, "again", state)
+    old_snapshot = generation.snapshot.snapshot
+    if state.is_finished:
+        kept = is_unchanged(connection, table, rows_of, state, old_snapshot)
+        return TableFate(table, "kept" if kept else "again", state)
+    if state.last_key and is_unchanged(connection, table, rows_of, state, old_snapshot):
+        return TableFate(table, "continue", state)
+    return TableFate(table, "again", state)
+
+
+def is_unchanged(connection: Connection, table: Table, rows_of: str, state: TableState, old_snapshot: str) -> bool:
+    """Whether the table, or its rows up to the last key published, are the same as in the old snapshot."""
+    last_key = () if state.is_finished else state.last_key
+    oldest = snapshot_xmin(old_snapshot)
+    within = f" WHERE {key_comparison(table, '<=', last_key)}" if last_key else ""
+    statement = f"""
+        WITH now AS MATERIALIZED (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax)
+        SELECT count(*),
+               count(*) FILTER (WHERE (SELECT xmax FROM now)
+                   - (((SELECT xmax FROM now) - t.xmin::text::bigint) & 4294967295) >= {oldest}),
+               (SELECT xmax FROM now)
+        FROM {rows_of} AS t{within}
+    """
+    try:
+        row = connection.execute(statement.encode()).fetchone()
+    except psycopg.Error as error:
+        raise explain(error, f'table "{table.name}": looking for changes', side="source") from None
+    assert row is not None
+    found, newer, xmax = row
+    return _is_same(state.rows, found, newer, xmax - oldest)
+
+
+def _is_same(rows: int, found: int, newer: int, xids_since: int) -> bool:
+    return found == rows and newer == 0 and xids_since < _COMPARABLE_XIDS
+
+
+def snapshot_xmin(snapshot: str) -> int:
+    """The oldest transaction that the snapshot did not see as ended.
+
+    >>> snapshot_xmin("795:799:795,797")
+    795
+    """
+    return int(snapshot.split(":", 1)[0])
+
+
+def _changed(before: Catalogue, now: Catalogue) -> str:
+    old = {table.name: table for table in before.tables}
+    new = {table.name: table for table in Catalogue.from_json(now.to_json()).tables}
+    facts = [
+        ("lost the tables", sorted(old.keys() - new.keys())),
+        ("has new tables", sorted(new.keys() - old.keys())),
+        ("changed the tables", sorted(name for name in old.keys() & new.keys() if old[name] != new[name])),
+    ]
+    words = [f"{what} {_listed(names)}" for what, names in facts if names]
+    return "the source " + (" and ".join(words) or "changed its types, or the order of its tables")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

@@ -1,0 +1,150 @@
+"""The source held still: locks on every table, one snapshot, and what identifies it.
+
+LOCK comes before the first query of the transaction: a TRUNCATE or a rewriting ALTER that slips
+between snapshot and reading would otherwise show an empty table, because neither is versioned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from runtime.introspect import read_checked_catalogue
+from runtime.postgres import Connection, explain
+from schemas.catalogue import Catalogue, Table
+from schemas.errors import SourceError
+from schemas.migration import Migration
+from schemas.sql import quote_qualified
+
+_TABLES_PER_LOCK = 500
+_LOCK_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceState:
+    """What identifies the snapshot that a connection holds. `system_identifier` is "" when it may not be read."""
+
+    database: str
+    system_identifier: str
+    server_version: int
+    wal_position: str
+    snapshot: str
+    clock: str  # ISO 8601, the source's
+
+    @property
+    def wal_bytes(self) -> int:
+        """The WAL position as a number."""
+        return wal_bytes(self.wal_position)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The catalogue of a source whose tables are locked. `partitioned` are the names of partitioned tables."""
+
+    catalogue: Catalogue
+    partitioned: frozenset[str]
+
+    def rows_of(self, table: Table) -> str:
+        """What follows FROM: a partitioned table with its partitions, any other without those that inherit from it."""
+        name = quote_qualified(table.schema, table.name)
+        return name if table.name in self.partitioned else f"ONLY {name}"
+
+
+def hold_catalogue(connection: Connection, migration: Migration) -> Held:
+    """Lock every table of the migration, take the snapshot, and return the catalogue it shows.
+
+    Raises:
+        MigrationError: the migration does not fit the source.
+        SourceError: a table is locked by another session, may not be read, or they change all the time.
+    """
+    try:
+        catalogue = read_checked_catalogue(connection, migration)
+        for _ in range(_LOCK_TRIES):
+            connection.rollback()
+            _lock(connection, catalogue.tables)
+            held = read_checked_catalogue(connection, migration)
+            if _names(held) == _names(catalogue):
+                return Held(held, _partitioned(connection, held))
+            catalogue = held
+    except psycopg.Error as error:
+        raise explain(error, "source: holding the tables", side="source") from None
+    raise SourceError("source: tables come and go while they are being locked", hint="start again when it is quiet")
+
+
+def read_state(connection: Connection) -> SourceState:
+    """Identify the snapshot of the transaction that is open."""
+    try:
+        row = connection.execute(
+            """
+            SELECT current_database(),
+                   current_setting('server_version_num')::int,
+                   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text,
+                   pg_current_snapshot()::text,
+                   to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                   has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
+            """
+        ).fetchone()
+        assert row is not None
+        identifier = ""
+        if row[5]:
+            found = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
+            assert found is not None
+            identifier = found[0]
+    except psycopg.Error as error:
+        raise explain(error, "source: identifying the snapshot", side="source") from None
+    return SourceState(
+        database=row[0],
+        system_identifier=identifier,
+        server_version=row[1],
+        wal_position=row[2],
+        snapshot=row[3],
+        clock=row[4],
+    )
+
+
+def next_instant(clock: str, last: str) -> str:
+    """The later of the source's clock and the last instant + 1 µs: instants of one log never go back.
+
+    >>> next_instant("2026-01-01T00:00:00.000000Z", "")
+    '2026-01-01T00:00:00.000000Z'
+    >>> next_instant("2026-01-01T00:00:00.000000Z", "2026-01-01T00:00:00.000000Z")
+    '2026-01-01T00:00:00.000001Z'
+    """
+    if clock > last:
+        return clock
+    later = datetime.fromisoformat(last).astimezone(UTC) + timedelta(microseconds=1)
+    return later.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def wal_bytes(position: str) -> int:
+    """A pg_lsn as a number.
+
+    >>> wal_bytes("1/10")
+    4294967312
+    """
+    high, _, low = position.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def _partitioned(connection: Connection, catalogue: Catalogue) -> frozenset[str]:
+    rows = connection.execute(
+        "SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relkind = 'p'"
+    ).fetchall()
+    found = set(rows)
+    return frozenset(table.name for table in catalogue.tables if (table.schema, table.name) in found)
+
+
+def _names(catalogue: Catalogue) -> list[tuple[str, str]]:
+    return [(table.schema, table.name) for table in catalogue.tables]
+
+
+def _lock(connection: Connection, tables: Sequence[Table]) -> None:
+    for first in range(0, len(tables), _TABLES_PER_LOCK):
+        names = ", ".join(
+            quote_qualified(table.schema, table.name) for table in tables[first : first + _TABLES_PER_LOCK]
+        )
+        connection.execute(f"LOCK TABLE {names} IN ACCESS SHARE MODE".encode())

@@ -1,0 +1,172 @@
+"""Publishing the tables of an open generation, one after the other, parents first.
+
+Reading (this thread) and parsing, encoding, sealing, sending (one other thread) run side by side;
+a few chunks are in memory whatever a table's size.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from producer.publish import Publisher, TableRun
+from producer.read import Limits, read_chunks, read_statement, read_totals
+from producer.resume import TableFate
+from producer.source import Held
+from runtime.postgres import Connection, use_schema
+from runtime.reporting import BatchesPublished, Report, TableDone, TableTotals
+from schemas.avro import topic_name
+from schemas.batch import WireSchema
+from schemas.catalogue import Table, rings
+from schemas.errors import SourceError
+from schemas.migration import Migration
+from schemas.records import TableStarted
+
+_CHUNKS_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableOutcome:
+    """One table of the generation as it stands in the log now."""
+
+    table: str
+    fate: str
+    attempt: int
+    rows: int
+    batches: int
+    bytes: int
+    largest_row_bytes: int  # of what this call read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A generation that is open, and everything its tables are published with."""
+
+    connection: Connection
+    held: Held
+    tables: tuple[Table, ...]
+    migration: Migration
+    publisher: Publisher
+    generation: int
+    instant: str
+    report: Report
+
+
+def publish_tables(work: Work, fates: Sequence[TableFate]) -> list[TableOutcome]:
+    """Publish what each table's fate asks for, in order."""
+    for fate in fates:
+        done = fate.published_rows
+        expected = done if fate.fate == "kept" else fate.table.rows
+        work.report(TableTotals(fate.table.name, expected if expected > 0 else None, done))
+    outcomes: list[TableOutcome] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="publish") as pool:
+        for fate in fates:
+            outcome = _kept(fate) if fate.fate == "kept" else _publish_table(work, fate, pool)
+            outcomes.append(outcome)
+            work.report(TableDone(outcome.table, outcome.rows))
+    return outcomes
+
+
+def gate_parents(table: Table, tables: Sequence[Table]) -> tuple[str, ...]:
+    """What the table's gate waits for: its parents in the generation, outside of its own ring."""
+    ring = next(names for names in rings(tables) if table.name in names)
+    present = {other.name for other in tables}
+    return tuple(sorted((table.parents & present) - ring))
+
+
+def look_from(work: Work, table: Table) -> None:
+    """Set the search_path that the table's types were printed under."""
+    schemas = work.migration.source.schemas
+    use_schema(work.connection, table.schema, *(schema for schema in schemas if schema != table.schema))
+
+
+def _kept(fate: TableFate) -> TableOutcome:
+    state = fate.state
+    assert state is not None
+    return TableOutcome(
+        table=fate.table.name,
+        fate=fate.fate,
+        attempt=state.attempt,
+        rows=state.rows,
+        batches=state.batches,
+        bytes=state.bytes,
+        largest_row_bytes=0,
+    )
+
+
+def _publish_table(work: Work, fate: TableFate, pool: ThreadPoolExecutor) -> TableOutcome:
+    table, rows_of = fate.table, work.held.rows_of(fate.table)
+    look_from(work, table)
+    run = _continued(fate) if fate.fate == "continue" else _begun(work, fate)
+    _publish_rows(work, run, read_statement(table, rows_of, run.last_key), table, pool)
+    totals = read_totals(work.connection, table, rows_of, work.migration.rules(table.name).sums)
+    if totals.rows != run.rows:
+        raise SourceError(
+            f'table "{table.name}": COPY gave {run.rows} rows, count(*) in the same snapshot {totals.rows}',
+            hint="an index of the source may be damaged (amcheck tells); then `producer snapshot --restart`",
+        )
+    work.publisher.finish_table(run, totals.sums)
+    return TableOutcome(
+        table=table.name,
+        fate=fate.fate,
+        attempt=run.started.attempt,
+        rows=run.rows,
+        batches=run.sequence,
+        bytes=run.bytes,
+        largest_row_bytes=run.largest_row_bytes,
+    )
+
+
+def _begun(work: Work, fate: TableFate) -> TableRun:
+    table = fate.table
+    wire = WireSchema.of(table)
+    started = TableStarted(
+        table=table.name,
+        generation=work.generation,
+        attempt=fate.next_attempt,
+        instant=work.instant,
+        topic=topic_name(work.migration.log.prefix, table.name),
+        partitions=work.migration.partitions_of(table),
+        columns=wire.columns,
+        schema=wire.hash,
+        key=table.key,
+        parents=gate_parents(table, work.tables),
+    )
+    run = TableRun(started, wire)
+    work.publisher.begin_table(run)
+    return run
+
+
+def _continued(fate: TableFate) -> TableRun:
+    state = fate.state
+    assert state is not None
+    return TableRun(
+        state.started,
+        WireSchema(state.started.columns),
+        sequence=state.batches,
+        rows=state.rows,
+        bytes=state.bytes,
+        last_key=state.last_key,
+        partition_rows=list(state.partition_rows),
+    )
+
+
+def _publish_rows(work: Work, run: TableRun, statement: bytes, table: Table, pool: ThreadPoolExecutor) -> None:
+    """Read here, publish in the pool's one thread; at most a few chunks wait in between."""
+    batch = work.migration.batch
+    limits = Limits(max_rows=batch.max_rows, max_bytes=batch.max_bytes)
+    pending: deque[Future[BatchesPublished]] = deque()
+    try:
+        for chunk in read_chunks(work.connection, statement, table, limits):
+            pending.append(pool.submit(work.publisher.publish, run, chunk))
+            while len(pending) > _CHUNKS_AHEAD or pending[0].done():
+                work.report(pending.popleft().result())
+                if not pending:
+                    break
+        while pending:
+            work.report(pending.popleft().result())
+    finally:
+        for future in pending:
+            future.cancel()
