@@ -1,0 +1,69 @@
+"""The commands over rows in quarantine."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from consumer.quarantine import discard, lines, plain, quarantined
+from consumer.rollback import known_progress
+from runtime.command import Invocation, confirm, examples, json_option, pass_invocation, yes_option
+from runtime.postgres import open_target
+from schemas.errors import ConfigurationError
+
+_TABLES = click.option("--table", "tables", multiple=True, help="Only rows of this table; repeatable.")
+
+
+@click.group("quarantine", epilog=examples("consumer quarantine list", "consumer quarantine retry --table orders"))
+def quarantine() -> None:
+    """Rows that could not be applied: see why, try them again, or give them up."""
+
+
+@quarantine.command(
+    "list", epilog=examples("consumer quarantine list", "consumer quarantine list --table creators --json")
+)
+@_TABLES
+@click.option("--generation", type=int, help="Only rows of this generation.")
+@json_option
+@pass_invocation
+def list_(invocation: Invocation, *, tables: tuple[str, ...], generation: int | None, as_json: bool) -> None:
+    """Show each row's table, keyed digest of its key, reason and place in the log; never a value."""
+    tenant = invocation.migration.tenant
+    with open_target(invocation.target.url, application_name="consumer quarantine", autocommit=True) as connection:
+        progress = known_progress(connection, tenant)
+        rows = quarantined(connection, progress, tables=tables, generation=generation)
+    if as_json:
+        click.echo(json.dumps([plain(row) for row in rows], ensure_ascii=False, indent=2))
+        return
+    if not rows:
+        click.echo("no row stands in quarantine", err=True)
+        return
+    for line in lines(rows):
+        click.echo(line)
+
+
+@quarantine.command("discard", epilog=examples("consumer quarantine discard --table creators --yes"))
+@_TABLES
+@click.option("--id", "ids", type=int, multiple=True, help="Only the row of this id (see list); repeatable.")
+@yes_option
+@pass_invocation
+def discard_(invocation: Invocation, *, tables: tuple[str, ...], ids: tuple[int, ...], yes: bool) -> None:
+    """Give rows up. They stay counted as not applied, so `validator reconcile` goes on to name them."""
+    tenant = invocation.migration.tenant
+    with open_target(invocation.target.url, application_name="consumer quarantine", autocommit=True) as connection:
+        progress = known_progress(connection, tenant)
+        rows = quarantined(connection, progress, tables=tables, state="open")
+        unknown = set(ids) - {row.id for row in rows}
+        if unknown:
+            raise ConfigurationError(
+                f"no open row in quarantine has id {min(unknown)}", hint="`consumer quarantine list` shows the ids"
+            )
+        rows = tuple(row for row in rows if not ids or row.id in ids)
+        if not rows:
+            click.echo("no row stands in quarantine", err=True)
+            return
+        what = [f"discards {len(rows):,} rows of tenant {tenant} for good:", *lines(rows)]
+        confirm(what, tenant, yes=yes)
+        count = discard(connection, tenant, rows)
+    click.echo(f"{count:,} rows discarded", err=True)
