@@ -99,13 +99,11 @@ def _costs(plan: Plan, console: Console) -> None:
     console.print(Text("Estimated", style="bold"))
     console.print(f"  snapshot    {duration(cost.snapshot_s)}")
     console.print(f"  Kafka disk  {size(cost.kafka_bytes)}, all replicas together")
-    console.print(
-        Text(
-            f"  A guess: {count(GUESSED_ROWS_PER_SECOND)} rows or {size(GUESSED_BYTES_PER_SECOND)} a second, the slower counts; "
-            f"the log keeps {GUESSED_LOG_SHARE:.0%} of the tables' bytes. Rows and sizes are the source's own estimates.",
-            style="dim",
-        )
+    guess = (
+        f"A guess: {count(GUESSED_ROWS_PER_SECOND)} rows or {size(GUESSED_BYTES_PER_SECOND)} a second, the slower counts; "
+        f"the log keeps {GUESSED_LOG_SHARE:.0%} of the tables' bytes. Rows and sizes are the source's own estimates."
     )
+    console.print(Padding(Text(guess, style="dim"), (0, 0, 0, 2), expand=False))
 
 
 def _odd(plan: Plan, console: Console) -> None:
