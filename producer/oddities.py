@@ -200,6 +200,13 @@ def _of_target(table: Table, facts: Facts, migration: Migration) -> Iterator[Odd
                 table=table.name,
                 text=f'its index "{index.name}" is not made: it is over a column that is encrypted or changed',
             )
+    for column in facts.counted_oddly:
+        yield Oddity(
+            severity=Severity.WARNING,
+            table=table.name,
+            text=f'the sequence of "{column}" has a step or a cycle of its own; in the target it counts by 1',
+            hint="ALTER SEQUENCE there, after the load",
+        )
     if facts.functions:
         yield Oddity(
             severity=Severity.WARNING,

@@ -130,7 +130,7 @@ def _left(plan: Plan, console: Console) -> None:
     console.print(Text("Not moved", style="bold"))
     for left in plan.not_moved:
         console.print(f"  {_left_line(left)}")
-    console.print("  Rights, and what changes in the source after the snapshot has begun.")
+    console.print("  Rights, storage settings, and what changes in the source after the snapshot has begun.")
 
 
 def _left_line(left: NotMoved) -> str:

@@ -50,6 +50,7 @@ class Facts:
     extensions: tuple[str, ...]  # that defaults, constraints and indexes rely on
     functions: tuple[str, ...]  # the same, made by somebody
     virtual: tuple[str, ...]  # generated columns that are not stored
+    counted_oddly: tuple[str, ...]  # columns whose sequence has another step than 1, or begins anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +252,7 @@ def _tables(connection: Connection, schema: str, schemas: Collection[str], side:
                 extensions=tuple(sorted({need["extension"] for need in relied if need["extension"]})),
                 functions=tuple(sorted({need["function"] for need in relied if need["function"]})),
                 virtual=tuple(column["name"] for column in own if column["generated"] == "v"),
+                counted_oddly=tuple(column["name"] for column in own if column["counts_oddly"]),
             ),
         )
 

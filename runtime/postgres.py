@@ -168,8 +168,8 @@ _REASONS = (
     ("no password supplied", "a password is needed and none was given", False),
     ("authentication failed", "the server does not accept this user", False),
     ("no pg_hba.conf entry", "the server does not accept this user from here (pg_hba.conf)", False),
-    ("role", "there is no such user", False),
-    ("database", "there is no such database", False),
+    ('FATAL:  role "', "there is no such user", False),
+    ('FATAL:  database "', "there is no such database", False),
     ("certificate", "the TLS certificates do not fit", False),
     ("does not support SSL", "the server does not speak TLS, and sslmode asks for it", False),
     ("Connection refused", "nothing listens there", True),
@@ -189,7 +189,7 @@ def _no_connection(error: psycopg.Error, url: str, side: Side) -> ReplicatorErro
     text = str(error)
     reason, again = "cannot be reached", True
     for needle, phrase, transient in _REASONS:
-        if needle in text and (needle not in ("role", "database") or "does not exist" in text):
+        if needle in text:
             reason, again = phrase, transient
             break
     if isinstance(error, psycopg.errors.ConnectionTimeout):

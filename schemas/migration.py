@@ -174,7 +174,8 @@ def _contradictions(plain: dict[str, Any]) -> Iterator[Problem]:
     prefix = _tables_or_empty(plain.get("log")).get("prefix")
     if isinstance(prefix, str) and not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", prefix):
         yield ("log", "prefix"), "log.prefix: a topic's name holds only letters, digits, . _ and - (here at most 100)"
-    yield from _of_organization(_tables_or_empty(plain.get("organization")))
+    if "organization" in plain:
+        yield from _of_organization(_tables_or_empty(plain["organization"]))
 
 
 def _of_rules(table: str, rules: dict[str, Any]) -> Iterator[Problem]:
@@ -215,14 +216,13 @@ def _of_rules(table: str, rules: dict[str, Any]) -> Iterator[Problem]:
 
 def _of_organization(organization: dict[str, Any]) -> Iterator[Problem]:
     values = _tables_or_empty(organization.get("values"))
-    if organization:
-        key = organization.get("key", "slug")
-        for column in [key] if isinstance(key, str) else _texts(key):
-            if column not in values:
-                yield (
-                    ("organization", "values") if "values" in organization else ("organization",),
-                    f'organization.values has no "{column}", the key of the row{did_you_mean(column, values)}',
-                )
+    key = organization.get("key", "slug")
+    for column in [key] if isinstance(key, str) else _texts(key):
+        if column not in values:
+            yield (
+                ("organization", "values"),
+                f'organization.values has no "{column}", the key of the row{did_you_mean(column, values)}',
+            )
     for column in sorted(set(values) & set(_texts(organization.get("tokens")))):
         yield ("organization", "tokens", column), f'column "{column}" stands under values and under tokens; choose one'
 

@@ -9,18 +9,21 @@ SELECT a.attrelid::bigint AS oid,
        a.attgenerated::text AS generated,
        a.attidentity::text AS identity,
        CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END AS collation,
-       sequence.name AS sequence
+       sequence.name AS sequence,
+       EXISTS (
+           SELECT FROM pg_sequence q WHERE q.seqrelid = sequence.oid AND (q.seqincrement <> 1 OR q.seqcycle)
+       ) AS counts_oddly
 FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN LATERAL (
-    SELECT s.relname::text AS name
+    SELECT s.oid, s.relname::text AS name
     FROM pg_depend p JOIN pg_class s ON s.oid = p.objid AND s.relkind = 'S'
     WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
       AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype IN ('a', 'i')
     UNION ALL
-    SELECT s.relname::text
+    SELECT s.oid, s.relname::text
     FROM pg_depend p JOIN pg_class s ON s.oid = p.refobjid AND s.relkind = 'S'
     WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass
     LIMIT 1

@@ -186,11 +186,12 @@ def test_shapes_that_cannot_be_moved_are_errors_and_others_are_told(make_databas
         CREATE TABLE a (id int PRIMARY KEY, b int); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a);
         ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b; ALTER TABLE b ADD CHECK (a > 0) NOT VALID;
         CREATE TABLE named (id int PRIMARY KEY, what regclass);
+        CREATE TABLE steps (id int GENERATED ALWAYS AS IDENTITY (INCREMENT BY 10) PRIMARY KEY);
         """
     )
 
     found = odd_texts(url, 'tenant = "shop"\ntables = "*"')
 
     assert {text.split(":")[0] for text in found["error"]} == {"", "nothing", "typed"}
-    assert {text.split(":")[0] for text in found["warning"]} == {"base", "heir", "named"}
+    assert {text.split(":")[0] for text in found["warning"]} == {"base", "heir", "named", "steps"}
     assert {text.split(":")[0] for text in found["notice"]} == {"", "brief", "part", "b"}
