@@ -95,7 +95,7 @@ def run_snapshot(places: Places, wish: Wish, report: Report) -> Outcome | None:
         SourceError, LogError: source or log failed; what was committed stays, call it again.
     """
     migration = places.migration
-    with closing(open_source(places.source.url, schema=migration.source.schemas[0])) as connection:
+    with closing(open_source(places.source.url, schema=migration.source.schemas)) as connection:
         held = hold_catalogue(connection, migration)
         snapshot = _Snapshot(
             connection=connection, held=held, state=read_state(connection), tables=chosen(held.catalogue, wish.tables)
