@@ -6,11 +6,15 @@ import json
 
 import click
 
+from consumer.generation import lock_name
+from consumer.opening import open_session
 from consumer.quarantine import discard, lines, plain, quarantined
+from consumer.retry import retry
 from consumer.rollback import known_progress
+from runtime.advance import advisory_lock
 from runtime.command import Invocation, confirm, examples, json_option, pass_invocation, yes_option
 from runtime.postgres import open_target
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, ExitCode
 
 _TABLES = click.option("--table", "tables", multiple=True, help="Only rows of this table; repeatable.")
 
@@ -41,6 +45,29 @@ def list_(invocation: Invocation, *, tables: tuple[str, ...], generation: int | 
         return
     for line in lines(rows):
         click.echo(line)
+
+
+@quarantine.command(
+    "retry", epilog=examples("consumer quarantine retry", "consumer quarantine retry --table orders --table line_items")
+)
+@_TABLES
+@pass_invocation
+def retry_(invocation: Invocation, *, tables: tuple[str, ...]) -> ExitCode:
+    """Try rows again after what refused them was put right; exit 1 while rows are still refused."""
+    session = open_session(invocation)
+    with (
+        session.connect() as connection,
+        invocation.open_report("none") as report,
+        advisory_lock(connection, lock_name(session.tenant), wait=True),
+    ):
+        quarantined(connection, known_progress(connection, session.tenant), tables=tables)
+        done = retry(session, connection, report, tables)
+    click.echo(f"{done.applied:,} rows applied, {done.refused:,} refused again", err=True)
+    if done.waiting:
+        click.echo(f"{done.waiting:,} rows wait until their tables have loaded", err=True)
+    if done.refused:
+        click.echo("`consumer quarantine list` says why", err=True)
+    return ExitCode.DIFFERENT if done.refused or done.waiting else ExitCode.DONE
 
 
 @quarantine.command("discard", epilog=examples("consumer quarantine discard --table creators --yes"))

@@ -76,9 +76,7 @@ def read_records(settings: KafkaSettings, start: Position | None, topic: str, li
     if start is None:
         yield from islice(read_all(settings, topic), limit)
         return
-    found = read_all(settings, topic, partitions=[start.partition], start={start.partition: start.offset})
-    record = next(found, None)
-    found.close()  # type: ignore[attr-defined]
+    record = record_at(settings, start)
     if record is None:
         raise ConfigurationError(
             f"{start}: no record there or after it", hint="`consumer status` shows how far each partition reaches"
@@ -89,6 +87,16 @@ def read_records(settings: KafkaSettings, start: Position | None, topic: str, li
             hint="offsets have gaps where Kafka keeps its transaction markers",
         )
     yield record
+
+
+def record_at(settings: KafkaSettings, position: Position, *, log: str | None = None) -> LogRecord | None:
+    """The record at `position`, or the first one after it; None when there is none."""
+    place = position.partition
+    found = read_all(settings, position.topic, log=log, partitions=[place], start={place: position.offset})
+    try:
+        return next(found, None)
+    finally:
+        found.close()  # type: ignore[attr-defined]  # a generator; its reader must not live on
 
 
 def inspect_record(record: LogRecord, keyring: Keyring | None, tenant: str, *, values: bool = False) -> Inspected:

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from consumer.generation import lock_name
 from consumer.session import group_id
 from runtime.advance import advisory_lock
 from runtime.kafka import Admin
 from runtime.postgres import Connection
 from schemas.errors import Refused
 from schemas.migration import Migration
-
-
-def lock_of(tenant: str) -> str:
-    """The advisory lock under which a tenant's schema is changed."""
-    return f"tenant:{tenant}"
 
 
 @contextmanager
@@ -26,7 +22,7 @@ def without_members(connection: Connection, admin: Admin, migration: Migration) 
         Refused: one is in the group, owns a partition, or finishes a generation; it says where.
     """
     tenant = migration.tenant
-    with advisory_lock(connection, lock_of(tenant), wait=False) as is_ours:
+    with advisory_lock(connection, lock_name(tenant), wait=False) as is_ours:
         if not is_ours:
             raise Refused(
                 f'another process is changing the schema of tenant "{tenant}"',

@@ -16,7 +16,7 @@ from consumer.tokens import read_tokens
 from runtime.interventions import note_made_organization
 from runtime.keyring import Keyring
 from runtime.postgres import Connection, explain
-from schemas.envelope import ENVELOPE_CHECK, Undecryptable, header_kid
+from schemas.envelope import envelope_check, header_kid
 from schemas.errors import KeyringError, TargetError
 from schemas.migration import Migration, Organization
 from schemas.sql import quote_ident, quote_qualified
@@ -88,7 +88,7 @@ def _make_table(connection: Connection, organization: Organization) -> None:
     if _exists(connection, organization):
         return
     columns = [f"{quote_ident(name)} {_TYPES[type(value)]}" for name, value in organization.values.items()]
-    columns += [f"{quote_ident(name)} bytea CHECK ({ENVELOPE_CHECK(name)})" for name in organization.tokens]
+    columns += [f"{quote_ident(name)} bytea CHECK ({envelope_check(name)})" for name in organization.tokens]
     key = ", ".join(quote_ident(name) for name in organization.key)
     columns.append(f"PRIMARY KEY ({key})")
     connection.execute(f"CREATE TABLE {_table_name(organization)} ({', '.join(columns)})".encode())
@@ -217,7 +217,7 @@ class _Row:
             kid = header_kid(stored)
             cipher = self._keyring.cell_cipher(self.tenant, self.organization.table_name, column, kid)
             clear = cipher.decrypt([stored], [tuple(key)])[0]
-        except (Undecryptable, KeyringError, ValueError):
+        except (KeyringError, ValueError):  # no envelope, another key, or bound to another row
             return None
         return None if clear is None else clear.decode("utf-8", "replace")
 

@@ -39,3 +39,22 @@ def note_whole(connection: psycopg.Connection[Any], tenant: str) -> tuple[int, .
         (tenant,),
     ).fetchall()
     return tuple(sorted(row[0] for row in rows))
+
+
+def note_refusal(
+    connection: psycopg.Connection[Any],
+    quarantine_id: int,
+    *,
+    sqlstate: str,
+    reason: str,
+    constraint: str | None,
+    column: str | None,
+) -> None:
+    """Write down why a row was refused this time."""
+    connection.execute(
+        """
+        UPDATE replicator.quarantine SET sqlstate = %s, reason = %s, constraint_name = %s, column_name = %s
+        WHERE id = %s
+        """,
+        (sqlstate, reason, constraint, column, quarantine_id),
+    )

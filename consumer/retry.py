@@ -1,0 +1,233 @@
+"""Rows in quarantine tried again, the way every row goes: opened, transformed, encrypted, upserted.
+
+A row that is applied leaves quarantine and counts as applied, in one transaction. Parents come
+before children, and rows go round until a round applies none. When rows were applied, what waited
+for them is done too: vanished rows are pruned, constraints made and foreign keys validated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+import psycopg
+
+from consumer.apply import Loader, Rows
+from consumer.generation import settle_constraints
+from consumer.inspect import record_at
+from consumer.prune import prune
+from consumer.quarantine import quarantined
+from consumer.refusal import Refusal
+from consumer.sealed_row import open_row
+from consumer.session import Session
+from consumer.transform import TablePlan
+from runtime.advance import settle_quarantined
+from runtime.control import open_value
+from runtime.interventions import note_refusal, note_whole
+from runtime.postgres import Connection, explain, use_schema
+from runtime.progress import GenerationState, Progress, QuarantinedRow, TableState, instant_text, read_progress
+from runtime.reporting import Notice, Report
+from schemas.batch import decode, to_copy_csv
+from schemas.errors import KeyringError, LogError
+from schemas.records import Position, TableStarted, WireColumn
+
+_SETTLED = (TableState.COMPLETE, TableState.APPLIED)
+
+
+@dataclass(frozen=True, slots=True)
+class RowRetried:
+    """A row in quarantine was tried again; `reason` is empty when it is applied now."""
+
+    id: int
+    table: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What a retry did: rows applied, rows still refused, rows of tables that still load."""
+
+    applied: int
+    refused: int
+    waiting: int
+
+
+def retry(session: Session, connection: Connection, report: Report, tables: Sequence[str] = ()) -> Retried:
+    """Try open rows again, all or those of some tables; the caller holds the tenant's lock.
+
+    Raises:
+        Refused: the migration is another than the rows were read with.
+        KeyringError, ContractError: a row cannot be opened.
+        TargetError: the target refuses for a reason that lies in no row.
+    """
+    progress = read_progress(connection, session.tenant)
+    if progress is None:
+        return Retried(0, 0, 0)
+    use_schema(connection, session.migration.schema_)
+    rows = quarantined(connection, progress, tables=tables, state="open")
+    ready = [row for row in rows if _is_settled(progress, row)]
+    work = _Work(session, connection, progress)
+    applied = 0
+    left: list[QuarantinedRow] = ready
+    while left:
+        refused = [row for row in left if not _tell(report, row, work.try_again(row))]
+        applied += len(left) - len(refused)
+        if len(refused) == len(left):
+            break
+        left = refused
+    if applied:
+        _finish(session, connection, report)
+    return Retried(applied, len(ready) - applied, len(rows) - len(ready))
+
+
+def _tell(report: Report, row: QuarantinedRow, refusal: Refusal | None) -> bool:
+    report(RowRetried(row.id, row.table_name, "" if refusal is None else refusal.reason))
+    return refusal is None
+
+
+def _is_settled(progress: Progress, row: QuarantinedRow) -> bool:
+    """Whether the row's table has loaded: before, the gate may still hold it."""
+    item = progress.tables.get((row.generation, row.table_name))
+    return (
+        item is not None
+        and item.state in _SETTLED
+        and item.attempt == row.attempt
+        and progress.generations[row.generation].state is not GenerationState.ABANDONED
+    )
+
+
+def _finish(session: Session, connection: Connection, report: Report) -> None:
+    progress = read_progress(connection, session.tenant)
+    ended = [] if progress is None else [n for n, item in progress.generations.items() if item.ended_at is not None]
+    if progress is None or not ended or progress.running is not None:
+        return  # the generation that runs will do all of it at its end
+    newest = progress.generations[max(ended)]
+    if not newest.is_partial:
+        target = session.tenant_target(connection, newest.catalogue, is_ours=progress.tenant.made_schema)
+        still_open = {t: rows for (n, t), rows in progress.open_quarantine.items() if n == newest.generation}
+        for pruned in prune(target, progress.tables_of(newest.generation), still_open, report):
+            report(Notice(f"{pruned.table}: {pruned.rows} rows that vanished at the source are deleted"))
+    settle_constraints(session, connection, report)
+    with connection.transaction():
+        whole = note_whole(connection, session.tenant)
+    for number in whole:
+        report(Notice(f"generation {number} is whole now"))
+
+
+@dataclass(slots=True)
+class _Work:
+    """One retry: plans and staging tables are made once for each table of a generation."""
+
+    session: Session
+    connection: Connection
+    progress: Progress
+    _loaders: dict[tuple[int, str], Loader] = field(default_factory=dict)
+    _batches: dict[Position, pl.DataFrame] = field(default_factory=dict)
+    _last: tuple[int, str] | None = None
+
+    def try_again(self, row: QuarantinedRow) -> Refusal | None:
+        """Apply one row, or write down why it is refused this time."""
+        try:
+            loader = self._loader(row)
+            ready, places, refusals = loader.plan.shape(self._frame(row, loader.plan))
+            with self.connection.transaction():
+                self.connection.execute("SET LOCAL synchronous_commit TO on")
+                if not refusals:
+                    rows = Rows(plan=loader.plan, frame=ready, places=places, csv=to_copy_csv(ready))
+                    refusals = tuple(loader.write_with_care(rows))
+                if not refusals:
+                    settle_quarantined(self.connection, self.session.tenant, row.id, applied=True)
+                    return None
+                note_refusal(
+                    self.connection,
+                    row.id,
+                    sqlstate=refusals[0].sqlstate,
+                    reason=refusals[0].reason,
+                    constraint=refusals[0].constraint,
+                    column=refusals[0].column,
+                )
+                return refusals[0]
+        except psycopg.Error as error:
+            raise explain(error, f"{row.table_name}: row {row.id} of the quarantine") from None
+
+    def _loader(self, row: QuarantinedRow) -> Loader:
+        place = (row.generation, row.table_name)
+        if place != self._last:
+            self.connection.execute("DISCARD TEMP")  # a staging table of another generation may have other columns
+            self._last = place
+        if place not in self._loaders:
+            plan = self._plan(row)
+            is_computed = any(added.sql is not None for added in plan.mapping.added)
+            self._loaders[place] = Loader(
+                connection=self.connection,
+                plan=plan,
+                is_direct=not plan.mapping.table.key and not is_computed,
+                checks_at_commit=not self.progress.tenant.made_schema,
+            )
+        return self._loaders[place]
+
+    def _plan(self, row: QuarantinedRow) -> TablePlan:
+        generation = self.progress.generations[row.generation]
+        tenant = self.progress.tenant
+        self.session.see_digest(generation.generation, generation.migration_digest, tenant.accepted_digest)
+        mapping = self.session.mappings(generation.catalogue)[row.table_name]
+        self.session.see_keys({row.table_name: mapping})
+        return self.session.plan(mapping, self._started(row))
+
+    def _started(self, row: QuarantinedRow) -> TableStarted:
+        item = self.progress.tables[row.generation, row.table_name]
+        found = self.connection.execute(
+            "SELECT wire_schema FROM replicator.tables WHERE tenant = %s AND generation = %s AND table_name = %s",
+            (self.session.tenant, row.generation, row.table_name),
+        ).fetchone()
+        assert found is not None
+        assert item.instant is not None
+        return TableStarted(
+            table=row.table_name,
+            generation=row.generation,
+            attempt=item.attempt,
+            instant=instant_text(item.instant),
+            topic=item.topic,
+            partitions=item.partitions or 0,
+            columns=tuple(WireColumn(**column) for column in json.loads(found[0])),
+            schema="",
+            key=(),
+            parents=(),
+        )
+
+    def _frame(self, row: QuarantinedRow, plan: TablePlan) -> pl.DataFrame:
+        """The row as it came from the log: unsealed, or read again from its position."""
+        position = Position(row.topic, row.partition, row.offset)
+        found = self.connection.execute(
+            "SELECT sealed_row FROM replicator.quarantine WHERE id = %s", (row.id,)
+        ).fetchone()
+        sealed = None if found is None else found[0]
+        if sealed is None:
+            if position not in self._batches:
+                self._batches.clear()  # rows come in the order of the log: one batch at a time is enough
+                self._batches[position] = self._batch(position, plan)
+            return self._batches[position].slice(row.row_index, 1)
+        if self.session.keyring is None:
+            raise KeyringError(
+                f"{position}: the row in quarantine is sealed with key {row.kid}, and there is no keyring",
+                hint="set KEYRING and KEYRING_KEK_FILE",
+            )
+        return open_row(
+            sealed,
+            row.kid,
+            plan.schema,
+            plan.mapping.table,
+            position,
+            row.row_index,
+            tenant=self.session.tenant,
+            log_id=self.progress.tenant.log_id,
+            keyring=self.session.keyring,
+        )
+
+    def _batch(self, position: Position, plan: TablePlan) -> pl.DataFrame:
+        record = record_at(self.session.kafka, position, log=self.progress.tenant.log_id)
+        if record is None or record.position != position:
+            raise LogError(f"{position}: the record of a row in quarantine is not in the log any more")
+        return decode(open_value(record, self.session.keyring, self.session.tenant), plan.schema, position)
