@@ -46,7 +46,6 @@ class Step:
     applied: int = 0
     quarantined: int = 0
     batches: int = 0
-    committed_offset: int | None = None
 
 
 def lock_key(name: str) -> int:
@@ -166,7 +165,8 @@ def note_attempt(
         SET attempt = %(attempt)s, instant = %(instant)s, partitions = %(partitions)s, wire_schema = %(wire)s,
             published = NULL, finished_at = NULL, applied = 0, quarantined = 0,
             state = CASE WHEN state = 'waiting' THEN 'waiting' ELSE 'loading' END
-        WHERE tenant = %(tenant)s AND generation = %(generation)s AND table_name = %(table)s AND attempt < %(attempt)s
+        WHERE tenant = %(tenant)s AND generation = %(generation)s AND table_name = %(table)s
+          AND (attempt < %(attempt)s OR attempt = %(attempt)s AND instant IS NULL)
         """,
         {
             "tenant": tenant,
@@ -177,6 +177,21 @@ def note_attempt(
             "partitions": partitions,
             "wire": wire_schema,
         },
+    )
+
+
+def note_superseded(
+    connection: psycopg.Connection[Any], tenant: str, *, generation: int, table: str, attempt: int
+) -> None:
+    """Write down that a resume found a table changed: it counts as complete only with its next attempt."""
+    connection.execute(
+        """
+        UPDATE replicator.tables
+        SET attempt = %(attempt)s + 1, instant = NULL, partitions = NULL, published = NULL, finished_at = NULL,
+            applied = 0, quarantined = 0, state = CASE WHEN state = 'waiting' THEN 'waiting' ELSE 'loading' END
+        WHERE tenant = %(tenant)s AND generation = %(generation)s AND table_name = %(table)s AND attempt <= %(attempt)s
+        """,
+        {"tenant": tenant, "generation": generation, "table": table, "attempt": attempt},
     )
 
 
@@ -262,7 +277,7 @@ def note_ended(connection: psycopg.Connection[Any], tenant: str, generation: int
     ).fetchone()
     connection.execute(
         """
-        UPDATE replicator.tenants SET reapply = false, accepted_digest = CASE WHEN reapply THEN NULL ELSE accepted_digest END
+        UPDATE replicator.tenants SET reapply = false
         WHERE tenant = %s AND reapply AND NOT EXISTS (
             SELECT FROM replicator.generations g WHERE g.tenant = %s AND g.state = 'running')
         """,
@@ -337,6 +352,35 @@ def _end_former_owners(connection: psycopg.Connection[Any], keys: Mapping[str, A
                 hint="the server is overloaded or its disk hangs; start the consumer again when it answers",
             )
         time.sleep(0.05)
+
+
+def reclaim(
+    connection: psycopg.Connection[Any], tenant: str, partitions: Sequence[Partition], member: str
+) -> dict[Partition, int]:
+    """Own again, over a new connection, what this member still owns by name; returns those positions.
+
+    Unlike `claim` it ends nobody: what is missing in the answer was claimed by an heir.
+    """
+    rows = connection.execute(
+        """
+        UPDATE replicator.positions p SET owner_pid = me.pid, owner_backend_start = me.backend_start
+        FROM unnest(%s::text[], %s::int[]) AS w (topic, partition),
+             (SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()) AS me
+        WHERE p.tenant = %s AND p.topic = w.topic AND p.partition = w.partition AND p.owner_member = %s
+        RETURNING p.topic, p.partition, p.next_offset
+        """,
+        ([t for t, _ in partitions], [p for _, p in partitions], tenant, member),
+    ).fetchall()
+    return {(topic, partition): offset for topic, partition, offset in rows}
+
+
+def note_committed(connection: psycopg.Connection[Any], tenant: str, offsets: Mapping[Partition, int]) -> None:
+    """Write down what Kafka was told, to notice when somebody sets it back there."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE replicator.positions SET committed_offset = %s WHERE tenant = %s AND topic = %s AND partition = %s",
+            [(offset, tenant, topic, partition) for (topic, partition), offset in offsets.items()],
+        )
 
 
 def give_back(connection: psycopg.Connection[Any], tenant: str, partitions: Sequence[Partition]) -> None:
@@ -437,7 +481,7 @@ def _compare_and_set(connection: psycopg.Connection[Any], tenant: str, step: Ste
     hit = connection.execute(
         f"""
         UPDATE replicator.positions
-        SET next_offset = %(next)s, committed_offset = coalesce(%(committed)s, committed_offset), {also}
+        SET next_offset = %(next)s, {also}
         WHERE tenant = %(tenant)s AND topic = %(topic)s AND partition = %(partition)s
           AND next_offset = %(believed)s AND owner_pid = pg_backend_pid()
         """,
@@ -447,7 +491,6 @@ def _compare_and_set(connection: psycopg.Connection[Any], tenant: str, step: Ste
             "partition": step.partition[1],
             "believed": step.believed,
             "next": step.next_offset,
-            "committed": step.committed_offset,
             "generation": step.generation,
             "attempt": step.attempt,
             "applied": step.applied,

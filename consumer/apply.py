@@ -1,0 +1,189 @@
+"""One group of batches into the target, in one transaction with its positions.
+
+Two ways: COPY straight into a table that was empty when its generation began; else COPY into a
+temporary table and upsert by the key, every column, where the row there is older. A unique
+violation on the first way falls back to the second. When rows are at fault the transaction is
+rolled back and done again with care: halved inside savepoints until the bad rows stand alone,
+which go into quarantine in the same transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import polars as pl
+import psycopg
+from psycopg import errors
+
+from consumer.refusal import Refusal
+from consumer.transform import TablePlan
+from runtime.postgres import Connection, failure, is_row_fault
+from schemas.batch import COPY_OPTIONS, to_copy_csv
+from schemas.errors import TargetError
+from schemas.mapping import TableMapping
+from schemas.sql import quote_ident
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows ready for the target: `frame` holds its columns in the plan's order, `places` their rows in the group.
+
+    `csv` is the whole frame as COPY reads it, made in the second thread.
+    """
+
+    plan: TablePlan
+    frame: pl.DataFrame
+    places: Sequence[int]
+    csv: bytes
+
+    def cut(self, start: int, length: int) -> Rows:
+        """Some of the rows."""
+        frame = self.frame.slice(start, length)
+        return Rows(plan=self.plan, frame=frame, places=self.places[start : start + length], csv=to_copy_csv(frame))
+
+
+@dataclass(kw_only=True)
+class Loader:
+    """Writes rows of one table. `is_direct` is given up for good at the first unique violation."""
+
+    connection: Connection
+    plan: TablePlan
+    is_direct: bool
+    reapply: bool = False
+    checks_at_commit: bool = False  # somebody else's deferrable constraints: looked at before the commit, to blame rows
+    _has_staging: bool = field(default=False, init=False)
+
+    @property
+    def mapping(self) -> TableMapping:
+        """What becomes of the table's columns."""
+        return self.plan.mapping
+
+    def write(self, rows: Rows, *, clears: bool = False) -> None:
+        """Write all rows inside the caller's transaction; `clears` when the transaction has written some already.
+
+        Raises:
+            psycopg.Error: as the server says; the transaction is broken then.
+        """
+        if not rows.frame.height:
+            return
+        if self.is_direct:
+            self._copy(self._into_table, rows)
+        else:
+            self._upsert(rows, clears=clears)
+        if self.checks_at_commit:
+            self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+
+    def write_with_care(self, rows: Rows) -> list[Refusal]:
+        """Write what can be written, halving inside savepoints; returns the rows that cannot.
+
+        Raises:
+            psycopg.Error: a failure that no row is to blame for.
+        """
+        refusals: list[Refusal] = []
+        work = [rows]
+        while work:
+            part = work.pop()
+            if not part.frame.height:
+                continue
+            try:
+                with self.connection.transaction():
+                    self.write(part, clears=True)
+            except errors.UniqueViolation as error:
+                if self.is_direct and self.mapping.table.key:
+                    self.is_direct = False
+                    work.append(part)
+                    continue
+                _halve(part, error, work, refusals)
+            except psycopg.Error as error:
+                if not is_row_fault(error):
+                    raise
+                _halve(part, error, work, refusals)
+        return refusals
+
+    def _upsert(self, rows: Rows, *, clears: bool) -> None:
+        if not self._has_staging:
+            self.connection.execute(self._create_staging.encode())
+        if clears:
+            self.connection.execute(f"TRUNCATE {self._staging}".encode())
+        self._copy(self._into_staging, rows)
+        self.connection.execute(self._insert.encode())
+
+    def committed(self) -> None:
+        """Note that what was made in the transaction stays: the temporary table is the session's."""
+        self._has_staging = self._has_staging or not self.is_direct
+
+    def _copy(self, statement: str, rows: Rows) -> None:
+        with self.connection.cursor() as cursor:
+            with cursor.copy(f"{statement} {COPY_OPTIONS}".encode()) as copy:
+                copy.write(rows.csv)
+            if cursor.rowcount != rows.frame.height:
+                # A lone \\. ends COPY without an error; our text is quoted, so this must not be.
+                raise TargetError(
+                    f"{self.mapping.table.name}: COPY took {cursor.rowcount} rows of {rows.frame.height}",
+                    hint="nothing was written; please report it with the types of the table's columns",
+                )
+
+    @cached_property
+    def _staging(self) -> str:
+        # Named after its columns, too: a later generation of the table may have others in the same session.
+        columns = hashlib.sha256("\0".join(self.plan.columns).encode()).hexdigest()[:8]
+        return "pg_temp." + quote_ident(f"{columns}_{self.mapping.table.name}".encode()[:63].decode("utf-8", "ignore"))
+
+    @cached_property
+    def _create_staging(self) -> str:
+        columns = ", ".join(map(quote_ident, self.plan.columns))
+        source = f"SELECT {columns} FROM {quote_ident(self.mapping.table.name)}"
+        return f"CREATE TEMPORARY TABLE IF NOT EXISTS {self._staging} ON COMMIT DELETE ROWS AS {source} WITH NO DATA"
+
+    @cached_property
+    def _into_table(self) -> str:
+        columns = ", ".join(map(quote_ident, self.plan.columns))
+        return f"COPY {quote_ident(self.mapping.table.name)} ({columns}) FROM STDIN"
+
+    @cached_property
+    def _into_staging(self) -> str:
+        return f"COPY {self._staging} FROM STDIN"
+
+    @cached_property
+    def _insert(self) -> str:
+        computed = {added.name: added.sql for added in self.mapping.added if added.sql is not None}
+        columns = [*self.plan.columns, *computed]
+        values = [f"s.{quote_ident(name)}" for name in self.plan.columns] + [f"({sql})" for sql in computed.values()]
+        table = self.mapping.table
+        statement = (
+            f"INSERT INTO {quote_ident(table.name)} AS t ({', '.join(map(quote_ident, columns))}) "
+            f"OVERRIDING SYSTEM VALUE SELECT {', '.join(values)} FROM {self._staging} AS s"
+        )
+        if not table.key:
+            return statement
+        settled = {column.name for column in table.columns if column.identity == "always" and column.name in table.key}
+        sets = ", ".join(
+            f"{quote_ident(name)} = excluded.{quote_ident(name)}" for name in columns if name not in settled
+        )
+        instant = quote_ident(self.mapping.migrated_at)
+        older = "<=" if self.reapply else "<"
+        return (
+            f"{statement} ON CONFLICT ({', '.join(map(quote_ident, table.key))}) DO UPDATE SET {sets} "
+            f"WHERE t.{instant} {older} excluded.{instant}"
+        )
+
+
+def _halve(part: Rows, error: psycopg.Error, work: list[Rows], refusals: list[Refusal]) -> None:
+    height = part.frame.height
+    if height > 1:
+        work.append(part.cut(height // 2, height - height // 2))
+        work.append(part.cut(0, height // 2))
+        return
+    diagnosis = error.diag
+    refusals.append(
+        Refusal(
+            row=part.places[0],
+            sqlstate=error.sqlstate or "",
+            reason=failure(error),
+            constraint=diagnosis.constraint_name,
+            column=diagnosis.column_name,
+        )
+    )

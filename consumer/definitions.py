@@ -1,0 +1,207 @@
+"""Definitions of a target table, as SQL text, from the catalogue and what the migration makes of each column.
+
+Pure. Names are quoted; what the catalogue carries as PostgreSQL's own text (types, defaults,
+expressions, constraints) is used as it is, read with the tenant's schema first on the search_path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from schemas.catalogue import Column, Constraint, ForeignKey, Index, Key, Table, UserType
+from schemas.envelope import ENVELOPE_CHECK
+from schemas.mapping import ColumnMapping, TableMapping, Treatment
+from schemas.sql import quote_ident, quote_literal
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A constraint or index to be made: its name, its table and the statement."""
+
+    table: str
+    name: str
+    statement: str
+
+
+def create_type(item: UserType) -> str:
+    """The statement that makes an enum, a composite or a domain."""
+    word = "DOMAIN" if item.kind == "domain" else "TYPE"
+    return f"CREATE {word} {quote_ident(item.name)} AS {item.definition}"
+
+
+def create_table(mapping: TableMapping) -> str:
+    """The statement that makes the table with its primary key, or the key that names its rows, and its checks."""
+    table = mapping.table
+    treated = {column.name: column for column in mapping.columns}
+    parts = [_column(column, treated.get(column.name)) for column in table.columns]
+    parts += [f"{quote_ident(added.name)} {added.type}" for added in mapping.added]
+    parts.append(f"{quote_ident(mapping.migrated_at)} timestamp with time zone NOT NULL")
+    key = key_constraint(table)
+    if key is not None:
+        parts.append(f"CONSTRAINT {quote_ident(key.name)} {key.definition}")
+    parts += [
+        f"CONSTRAINT {quote_ident(check.name)} {check.definition}" for check in kept_checks(mapping) if check.validated
+    ]
+    parts += [
+        f"CONSTRAINT {quote_ident(envelope_name(column.name))} CHECK ({ENVELOPE_CHECK(column.name)})"
+        for column in mapping.columns
+        if column.treatment is Treatment.ENCRYPT
+    ]
+    return f"CREATE TABLE {quote_ident(table.name)} (\n  " + ",\n  ".join(parts) + "\n)"
+
+
+def envelope_name(column: str) -> str:
+    """Name of the CHECK that keeps plaintext out of an encrypted column; PostgreSQL cuts names at 63 bytes."""
+    return f"{column}_sealed".encode()[-63:].decode("utf-8", "ignore")
+
+
+def _column(column: Column, treated: ColumnMapping | None) -> str:
+    name = quote_ident(column.name)
+    if column.generated is not None:
+        return f"{name} {column.type}{_collation(column)} GENERATED ALWAYS AS ({column.generated}) STORED{_required(column)}"
+    if treated is None or treated.treatment is Treatment.CLEAR:
+        given = ""
+        if column.identity:
+            given = f" GENERATED {column.identity.upper()} AS IDENTITY"
+        elif column.default is not None:
+            given = f" DEFAULT {column.default}"
+        return f"{name} {column.type}{_collation(column)}{given}{_required(column)}"
+    # A default of the source's type would not fit, and would be plaintext in an encrypted column.
+    return f"{name} {treated.target_type}{_required(column)}"
+
+
+def _required(column: Column) -> str:
+    return " NOT NULL" if column.not_null else ""
+
+
+def _collation(column: Column) -> str:
+    return "" if column.collation is None else f" COLLATE {column.collation}"
+
+
+def serial_columns(table: Table) -> tuple[Column, ...]:
+    """Columns that take their default from a sequence of their own."""
+    return tuple(column for column in table.columns if column.sequence and not column.identity)
+
+
+def create_sequence(column: Column) -> str:
+    """The statement that makes a serial column's sequence, of the column's width."""
+    width = f" AS {column.type}" if column.type in ("smallint", "integer", "bigint") else ""
+    return f"CREATE SEQUENCE {quote_ident(column.sequence or '')}{width}"
+
+
+def key_constraint(table: Table) -> Key | None:
+    """The constraint that upserts go by. Never deferrable: ON CONFLICT cannot go by a deferrable one."""
+    if table.primary_key is not None:
+        key = table.primary_key
+        columns = ", ".join(map(quote_ident, key.columns))
+        return Key(name=key.name, columns=key.columns, definition=f"PRIMARY KEY ({columns})")
+    for key in table.uniques:
+        if table.key and key.columns == table.key:
+            return key
+    return None
+
+
+def kept_checks(mapping: TableMapping) -> tuple[Constraint, ...]:
+    """CHECK constraints that still mean something: none over a column that is encrypted or changes its type."""
+    changed = changed_columns(mapping)
+    return tuple(check for check in mapping.table.checks if not mentions_any(check.definition, changed))
+
+
+def late_checks(mapping: TableMapping) -> tuple[Named, ...]:
+    """CHECK constraints that the source itself breaks (NOT VALID): they would refuse its rows, so they come last."""
+    return tuple(
+        _add(mapping.table, check.name, f"{check.definition} NOT VALID")
+        for check in kept_checks(mapping)
+        if not check.validated
+    )
+
+
+def unique_constraints(mapping: TableMapping) -> tuple[Named, ...]:
+    """Unique and exclusion constraints besides the key that upserts go by, and unique indexes."""
+    table, changed = mapping.table, changed_columns(mapping)
+    key = key_constraint(table)
+    found = [
+        _add(table, item.name, item.definition)
+        for item in _named(table.uniques, table.exclusions)
+        if (key is None or item.name != key.name) and not mentions_any(item.definition, changed)
+    ]
+    return tuple(found)
+
+
+def indexes(mapping: TableMapping, *, unique: bool) -> tuple[Named, ...]:
+    """Indexes that back no constraint; none over an encrypted column."""
+    encrypted = encrypted_columns(mapping)
+    return tuple(
+        Named(mapping.table.name, index.name, index.definition)
+        for index in mapping.table.indexes
+        if index.unique == unique and not _is_over(index, encrypted)
+    )
+
+
+def dropped(mapping: TableMapping) -> tuple[str, ...]:
+    """Names of constraints and indexes that the migration makes meaningless."""
+    table, changed, encrypted = mapping.table, changed_columns(mapping), encrypted_columns(mapping)
+    constraints = _named(table.checks, table.uniques, table.exclusions)
+    return tuple(
+        [item.name for item in constraints if mentions_any(item.definition, changed)]
+        + [index.name for index in table.indexes if _is_over(index, encrypted)]
+    )
+
+
+def _named(*groups: Iterable[Key | Constraint]) -> tuple[Key | Constraint, ...]:
+    return tuple(item for group in groups for item in group)
+
+
+def _is_over(index: Index, columns: frozenset[str]) -> bool:
+    return bool(columns.intersection(index.columns)) or mentions_any(index.definition.partition(" USING ")[2], columns)
+
+
+def add_foreign_key(table: Table, key: ForeignKey) -> Named:
+    """The statement that adds a foreign key without looking at the rows."""
+    return _add(table, key.name, f"{key.definition} NOT VALID")
+
+
+def _add(table: Table, name: str, definition: str) -> Named:
+    statement = f"ALTER TABLE {quote_ident(table.name)} ADD CONSTRAINT {quote_ident(name)} {definition}"
+    return Named(table.name, name, statement)
+
+
+def encrypted_columns(mapping: TableMapping) -> frozenset[str]:
+    """Columns whose cells are encrypted."""
+    return frozenset(column.name for column in mapping.columns if column.treatment is Treatment.ENCRYPT)
+
+
+def changed_columns(mapping: TableMapping) -> frozenset[str]:
+    """Columns that do not hold the source's value as it is."""
+    return frozenset(column.name for column in mapping.columns if column.treatment is not Treatment.CLEAR)
+
+
+def mentions_any(definition: str, columns: Iterable[str]) -> bool:
+    """Whether a definition names one of the columns.
+
+    >>> mentions_any("CHECK ((email)::text ~ 'phone'::text)", ["phone"])
+    False
+    >>> mentions_any('CHECK ("Phone" > 1)', ["Phone"])
+    True
+    """
+    bare = re.sub(r"'(?:[^']|'')*'", "''", definition)
+    quoted = {found.replace('""', '"') for found in re.findall(r'"((?:[^"]|"")*)"', bare)}
+    words = set(re.findall(r"[^\W\d][\w$]*", re.sub(r'"(?:[^"]|"")*"', " ", bare)))
+    return any(column in quoted or column in words for column in columns)
+
+
+def missing_labels(item: UserType, found: Sequence[str]) -> list[str]:
+    """Statements that add the labels an enum has gained since, each in its place."""
+    statements = []
+    present = list(found)
+    for place, label in enumerate(item.labels):
+        if label not in present:
+            before = item.labels[place - 1] if place else None
+            where = f"AFTER {quote_literal(before)}" if before is not None else f"BEFORE {quote_literal(present[0])}"
+            statements.append(
+                f"ALTER TYPE {quote_ident(item.name)} ADD VALUE IF NOT EXISTS {quote_literal(label)} {where}"
+            )
+            present.append(label)
+    return statements

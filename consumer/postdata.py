@@ -1,0 +1,213 @@
+"""Post-data: constraints, indexes, sequences, statistics and rights, when all rows are in.
+
+The last of the target's three parts. Foreign keys are added NOT VALID and validated after: one
+scan instead of a check a row. A key that the source itself breaks stays NOT VALID (inherited);
+one that only rows in quarantine break stays so until they are settled (waiting). Every step looks
+first, so running it again changes nothing and finishes what was left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import errors
+
+from consumer import definitions
+from consumer.definitions import Named
+from consumer.target import Target
+from runtime.postgres import explain, is_transient
+from runtime.progress import ForeignKeyProgress
+from runtime.reporting import Notice, Report
+from schemas.catalogue import ForeignKey, Table
+from schemas.errors import TargetError
+from schemas.sql import quote_ident, quote_literal
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """Why a constraint may not hold yet: rows in quarantine by table, or only a part was loaded."""
+
+    quarantined: Mapping[str, int]
+    is_partial: bool = False
+
+    def about(self, *tables: str) -> bool:
+        """Whether one of these tables may lack rows or hold old ones."""
+        return self.is_partial or any(self.quarantined.get(table) for table in tables)
+
+
+def post_data(target: Target, doubts: Doubts, report: Report) -> tuple[ForeignKeyProgress, ...]:
+    """Finish the schema; returns how each foreign key of the catalogue stands.
+
+    Raises:
+        TargetError: a constraint does not hold and nothing explains it, or a right is missing.
+    """
+    keys: tuple[ForeignKeyProgress, ...] = ()
+    try:
+        if target.is_ours:
+            for table in target.catalogue.tables:
+                _uniques(target, table, doubts, report)
+                _indexes(target, table, report)
+                _late_checks(target, table)
+            keys = foreign_keys(target, doubts, report)
+        for table in target.catalogue.tables:
+            _sequences(target, table)
+            target.connection.execute(f"ANALYZE {quote_ident(table.name)}".encode())
+        _grant(target)
+    except psycopg.Error as error:
+        if is_transient(error):
+            raise
+        raise explain(error, f'schema "{target.schema}": post-data') from None
+    return keys
+
+
+def foreign_keys(target: Target, doubts: Doubts, report: Report) -> tuple[ForeignKeyProgress, ...]:
+    """Add and validate what foreign keys are missing or not valid yet."""
+    found = []
+    for table in target.catalogue.tables:
+        for key in table.foreign_keys:
+            if not _relation_exists(target, key.parent):
+                report(Notice(f'{table.name}: foreign key "{key.name}" is left out: "{key.parent}" is not moved'))
+                continue
+            state = _foreign_key(target, table, key, doubts)
+            found.append(ForeignKeyProgress(table_name=table.name, name=key.name, parent=key.parent, state=state))
+    return tuple(found)
+
+
+def _foreign_key(target: Target, table: Table, key: ForeignKey, doubts: Doubts) -> str:
+    connection = target.connection
+    row = connection.execute(
+        """
+        SELECT c.convalidated FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
+        JOIN pg_namespace n ON n.oid = r.relnamespace
+        WHERE n.nspname = %s AND r.relname = %s AND c.conname = %s
+        """,
+        (target.schema, table.name, key.name),
+    ).fetchone()
+    if row is None:
+        try:
+            with connection.transaction():
+                connection.execute(definitions.add_foreign_key(table, key).statement.encode())
+        except errors.InvalidForeignKey:
+            # Its parent's unique key could not be made yet (quarantine).
+            if not doubts.about(key.parent):
+                raise
+            return "waiting"
+    elif row[0]:
+        return "valid"
+    try:
+        with connection.transaction():
+            connection.execute(
+                f"ALTER TABLE {quote_ident(table.name)} VALIDATE CONSTRAINT {quote_ident(key.name)}".encode()
+            )
+    except errors.ForeignKeyViolation:
+        if doubts.about(table.name, key.parent):
+            return "waiting"
+        if not key.validated:
+            return "inherited"
+        raise TargetError(
+            f'{table.name}: foreign key "{key.name}" does not hold: rows without their parent in "{key.parent}", '
+            "and no row stands in quarantine",
+            hint="somebody changed the tenant's schema while it was loaded; `consumer replay` writes the rows again",
+        ) from None
+    return "valid"
+
+
+def _uniques(target: Target, table: Table, doubts: Doubts, report: Report) -> None:
+    mapping = target.mappings[table.name]
+    wanted = (*definitions.unique_constraints(mapping), *definitions.indexes(mapping, unique=True))
+    for item in wanted:
+        if _relation_exists(target, item.name) or _constraint_exists(target, item):
+            continue
+        try:
+            _run(target, item)
+        except (errors.UniqueViolation, errors.ExclusionViolation):
+            if not doubts.about(table.name):
+                raise TargetError(
+                    f'{table.name}: "{item.name}" does not hold in the target: two rows are equal in it',
+                    hint="the target has rows that the source has not, or compares text by another collation",
+                ) from None
+            report(Notice(f'{table.name}: "{item.name}" waits for the rows in quarantine'))
+
+
+def _indexes(target: Target, table: Table, report: Report) -> None:
+    mapping = target.mappings[table.name]
+    changed = definitions.changed_columns(mapping)
+    for item in definitions.indexes(mapping, unique=False):
+        if _relation_exists(target, item.name):
+            continue
+        try:
+            _run(target, item)
+        except (errors.UndefinedFunction, errors.UndefinedObject, errors.DatatypeMismatch):
+            if not definitions.mentions_any(item.statement, changed):
+                raise
+            report(Notice(f'{table.name}: index "{item.name}" is left out: its column has another type now'))
+
+
+def _late_checks(target: Target, table: Table) -> None:
+    for item in definitions.late_checks(target.mappings[table.name]):
+        if not _constraint_exists(target, item):
+            _run(target, item)
+
+
+def _run(target: Target, item: Named) -> None:
+    with target.connection.transaction():
+        target.connection.execute(item.statement.encode())
+
+
+def _relation_exists(target: Target, name: str) -> bool:
+    row = target.connection.execute(
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
+        (target.schema, name),
+    ).fetchone()
+    return row is not None
+
+
+def _constraint_exists(target: Target, item: Named) -> bool:
+    row = target.connection.execute(
+        """
+        SELECT 1 FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+        WHERE n.nspname = %s AND r.relname = %s AND c.conname = %s
+        """,
+        (target.schema, item.table, item.name),
+    ).fetchone()
+    return row is not None
+
+
+def _sequences(target: Target, table: Table) -> None:
+    """Set sequences past the rows that are there, never back."""
+    for column in table.columns:
+        if not column.identity and not column.sequence:
+            continue
+        name, relation = quote_ident(column.name), quote_ident(table.name)
+        row = target.connection.execute(
+            f"SELECT pg_get_serial_sequence({quote_literal(relation)}, {quote_literal(column.name)})".encode()
+        ).fetchone()
+        if row is None or row[0] is None:
+            continue
+        target.connection.execute(
+            f"""
+            SELECT setval({quote_literal(row[0])}::regclass,
+                          CASE WHEN s.increment_by > 0 THEN greatest(t.most, s.last_value)
+                               ELSE least(t.least, s.last_value) END)
+            FROM (SELECT max({name})::bigint AS most, min({name})::bigint AS least FROM {relation}) AS t,
+                 (SELECT q.increment_by, q.min_value, q.max_value, coalesce(q.last_value, q.start_value) AS last_value
+                  FROM pg_sequences q WHERE format('%I.%I', q.schemaname, q.sequencename)::regclass
+                       = {quote_literal(row[0])}::regclass) AS s
+            WHERE t.most BETWEEN s.min_value AND s.max_value AND t.least BETWEEN s.min_value AND s.max_value
+            """.encode()
+        )
+
+
+def _grant(target: Target) -> None:
+    if target.grant_to is None:
+        return
+    schema, role = quote_ident(target.schema), quote_ident(target.grant_to)
+    target.connection.execute(
+        f"""
+        GRANT USAGE ON SCHEMA {schema} TO {role};
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};
+        GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {role}
+        """.encode()
+    )

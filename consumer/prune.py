@@ -1,0 +1,71 @@
+"""Rows that vanished at the source: gone from a table when a complete generation has ended.
+
+A row older than the instant at which its table's last attempt began was not in that attempt. A
+table is left alone while it, or a table that references it, has rows in quarantine: the row in
+quarantine may be what kept an old image alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import psycopg
+
+from consumer.target import Target
+from runtime.postgres import explain, is_transient
+from runtime.progress import TableProgress
+from runtime.reporting import Notice, Report
+from schemas.catalogue import Catalogue
+from schemas.sql import quote_ident
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many vanished rows of a table are gone from the target."""
+
+    table: str
+    rows: int
+
+
+def held_back(catalogue: Catalogue, quarantined: Mapping[str, int]) -> frozenset[str]:
+    """Tables that must not be pruned: those with rows in quarantine, and all they reference, however far.
+
+    >>> from schemas.catalogue import ForeignKey, Table
+    >>> key = ForeignKey(name="f", columns=("a",), parent="orders", parent_columns=("id",), definition="")
+    >>> tables = Table(name="orders"), Table(name="items", foreign_keys=(key,)), Table(name="other")
+    >>> sorted(held_back(Catalogue(tables=tables), {"items": 1}))
+    ['items', 'orders']
+    """
+    held = {table for table, rows in quarantined.items() if rows}
+    parents = {table.name: table.parents for table in catalogue.tables}
+    reach = list(held)
+    while reach:
+        more = parents.get(reach.pop(), frozenset()) - held
+        held |= more
+        reach += more
+    return frozenset(held)
+
+
+def prune(
+    target: Target, tables: Iterable[TableProgress], quarantined: Mapping[str, int], report: Report
+) -> tuple[Pruned, ...]:
+    """Delete vanished rows, children first; `tables` are those of the generation in the order they are moved."""
+    held = held_back(target.catalogue, quarantined)
+    pruned = []
+    for item in reversed(tuple(tables)):
+        if item.table_name in held:
+            report(Notice(f"{item.table_name}: vanished rows stay until the rows in quarantine are settled"))
+            continue
+        name = quote_ident(item.table_name)
+        column = quote_ident(target.mappings[item.table_name].migrated_at)
+        try:
+            with target.connection.transaction():
+                gone = target.connection.execute(f"DELETE FROM {name} WHERE {column} < %s".encode(), (item.instant,))
+        except psycopg.Error as error:
+            if is_transient(error):
+                raise
+            raise explain(error, f"{item.table_name}: deleting vanished rows") from None
+        if gone.rowcount:
+            pruned.append(Pruned(item.table_name, gone.rowcount))
+    return tuple(pruned)

@@ -1,0 +1,306 @@
+"""Pre-data: the tenant's schema with its types, tables and keys, ready to take rows.
+
+The first of the target's three parts; `consumer.postdata` is the third. Everything is built from
+the catalogue that the log carries, and every step looks first, so running it again changes nothing.
+The caller holds the tenant's advisory lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psycopg
+
+from consumer import definitions
+from runtime.postgres import Connection, explain, is_transient, use_schema
+from runtime.reporting import Notice, Report
+from schemas.catalogue import Catalogue, Table, UserType, rings
+from schemas.errors import Refused, TargetError
+from schemas.mapping import TableMapping
+from schemas.sql import quote_ident
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A tenant's schema in the target, and what is to stand in it.
+
+    `is_ours` is false for a schema that somebody else made: it is used with its constraints on.
+    """
+
+    connection: Connection
+    schema: str
+    catalogue: Catalogue
+    mappings: Mapping[str, TableMapping]
+    is_ours: bool
+    grant_to: str | None = None
+
+
+def schema_is_ours(connection: Connection, schema: str) -> bool:
+    """Whether we are the ones to build this schema: it does not exist, or nothing stands in it."""
+    row = connection.execute(
+        """
+        SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s)
+        """,
+        (schema,),
+    ).fetchone()
+    return row is None or not row[0]
+
+
+def pre_data(target: Target, report: Report) -> Mapping[str, bool]:
+    """Make what is missing before rows can come; returns for each table whether it is empty.
+
+    Raises:
+        TargetError: a right, an extension or a role is missing.
+        Refused: a table that is there differs from what the source has.
+    """
+    connection = target.connection
+    try:
+        with connection.transaction():
+            _see_role(target)
+            if not _has_schema(target):  # looked first: IF NOT EXISTS asks for the right to create even then
+                connection.execute(f"CREATE SCHEMA {quote_ident(target.schema)}".encode())
+            _extensions(target)
+            use_schema(connection, target.schema)
+            if target.is_ours:
+                for item in target.catalogue.types:
+                    _type(target, item)
+                for table in target.catalogue.tables:
+                    _table(target, table, report)
+                _drop_secondary(target)
+        _see_fitting(target)
+        return {table.name: _is_empty(target, table) for table in target.catalogue.tables}
+    except psycopg.Error as error:
+        if is_transient(error):
+            raise
+        raise explain(error, f'schema "{target.schema}": pre-data') from None
+
+
+def _has_schema(target: Target) -> bool:
+    found = target.connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (target.schema,)).fetchone()
+    return found is not None
+
+
+def _see_role(target: Target) -> None:
+    """Now, not after hours of loading."""
+    if target.grant_to is None:
+        return
+    found = target.connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (target.grant_to,)).fetchone()
+    if found is None:
+        raise TargetError(
+            f'role "{target.grant_to}" of grant_to does not exist in the target',
+            hint=f"CREATE ROLE {quote_ident(target.grant_to)}, or take grant_to out of the migration",
+        )
+
+
+def _extensions(target: Target) -> None:
+    for name in target.catalogue.extensions:
+        if target.connection.execute("SELECT 1 FROM pg_extension WHERE extname = %s", (name,)).fetchone():
+            continue
+        try:
+            with target.connection.transaction():
+                target.connection.execute(f"CREATE EXTENSION IF NOT EXISTS {quote_ident(name)} SCHEMA public")
+        except psycopg.Error as error:
+            raise TargetError(
+                f'the source\'s types need extension "{name}", which cannot be made in the target '
+                f"(SQLSTATE {error.sqlstate})",
+                hint=f"let an administrator run CREATE EXTENSION {quote_ident(name)} in the target database",
+            ) from None
+
+
+def _type(target: Target, item: UserType) -> None:
+    row = target.connection.execute(
+        """
+        SELECT (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid)
+        FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = %s AND t.typname = %s
+        """,
+        (target.schema, item.name),
+    ).fetchone()
+    if row is None:
+        target.connection.execute(definitions.create_type(item).encode())
+    elif item.kind == "enum":
+        for statement in definitions.missing_labels(item, row[0] or ()):
+            target.connection.execute(statement.encode())
+
+
+def _table(target: Target, table: Table, report: Report) -> None:
+    connection, mapping = target.connection, target.mappings[table.name]
+    if _regclass(target, table.name):
+        return
+    for column in definitions.serial_columns(table):
+        if not _regclass(target, column.sequence or ""):
+            connection.execute(definitions.create_sequence(column).encode())
+    connection.execute(definitions.create_table(mapping).encode())
+    for column in definitions.serial_columns(table):
+        connection.execute(
+            f"ALTER SEQUENCE {quote_ident(column.sequence or '')} "
+            f"OWNED BY {quote_ident(table.name)}.{quote_ident(column.name)}".encode()
+        )
+    for name in definitions.dropped(mapping):
+        report(Notice(f'{table.name}: "{name}" is left out, because it is over a column that is encrypted or changed'))
+
+
+def _regclass(target: Target, name: str) -> bool:
+    row = target.connection.execute(
+        """
+        SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                       WHERE n.nspname = %s AND c.relname = %s)
+        """,
+        (target.schema, name),
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _drop_secondary(target: Target) -> None:
+    """Take down our own foreign keys, unique keys and late checks until the rows are in.
+
+    Checked row by row, a swap of two unique values or a forward self-reference would put good
+    rows into quarantine. A unique key that a table outside this generation points at stays.
+    """
+    for table in target.catalogue.tables:
+        mapping = target.mappings[table.name]
+        key = definitions.key_constraint(table)
+        late = [item.name for item in definitions.late_checks(mapping)]
+        rows = target.connection.execute(
+            """
+            SELECT c.conname FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
+            JOIN pg_namespace n ON n.oid = r.relnamespace
+            WHERE n.nspname = %(schema)s AND r.relname = %(table)s AND c.conname IS DISTINCT FROM %(key)s
+              AND (c.contype IN ('f', 'u', 'x') OR c.contype = 'c' AND c.conname = ANY (%(late)s))
+              AND NOT EXISTS (SELECT FROM pg_constraint f JOIN pg_class o ON o.oid = f.conrelid
+                              WHERE f.contype = 'f' AND f.conindid = c.conindid AND c.contype IN ('u', 'x')
+                                AND o.relname <> ALL (%(tables)s))
+            ORDER BY c.contype
+            """,
+            {
+                "schema": target.schema,
+                "table": table.name,
+                "key": key.name if key else None,
+                "late": late,
+                "tables": [item.name for item in target.catalogue.tables],
+            },
+        ).fetchall()
+        for (name,) in rows:
+            target.connection.execute(
+                f"ALTER TABLE {quote_ident(table.name)} DROP CONSTRAINT IF EXISTS {quote_ident(name)} CASCADE".encode()
+            )
+        for index in definitions.indexes(mapping, unique=True):
+            target.connection.execute(f"DROP INDEX IF EXISTS {quote_ident(index.name)}".encode())
+
+
+def _is_empty(target: Target, table: Table) -> bool:
+    row = target.connection.execute(f"SELECT NOT EXISTS (SELECT FROM {quote_ident(table.name)})".encode()).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _see_fitting(target: Target) -> None:
+    """Compare each table with what is to be written into it; say everything at once."""
+    found = _found_columns(target)
+    problems: list[str] = []
+    for table in target.catalogue.tables:
+        problems += _differences(target.mappings[table.name], found.get(table.name, {}))
+    if not target.is_ours:
+        problems += _obstacles(target)
+    if problems:
+        what = "was built from another catalogue" if target.is_ours else "cannot take the tenant's rows"
+        raise Refused(
+            f'schema "{target.schema}" {what}:\n  ' + "\n  ".join(problems),
+            hint="`consumer rollback`, then `consumer run` builds it anew from the log"
+            if target.is_ours
+            else "run these statements in the target, or let the replicator build a schema of its own",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    type: str
+    is_generated: bool
+    identity: str
+    needs_value: bool  # NOT NULL without a default
+
+
+def _found_columns(target: Target) -> dict[str, dict[str, _Found]]:
+    rows = target.connection.execute(
+        """
+        SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', a.attidentity::text,
+               a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE n.nspname = %s AND c.relkind IN ('r', 'p')
+        """,
+        (target.schema,),
+    ).fetchall()
+    found: dict[str, dict[str, _Found]] = {}
+    for table, column, *facts in rows:
+        found.setdefault(table, {})[column] = _Found(*facts)
+    return found
+
+
+def _differences(mapping: TableMapping, found: Mapping[str, _Found]) -> list[str]:
+    name = quote_ident(mapping.table.name)
+    if not found:
+        return [f"{name} is missing: {definitions.create_table(mapping)}"]
+    wanted = {column.name: column.target_type for column in mapping.columns}
+    wanted |= {added.name: added.type for added in mapping.added}
+    wanted[mapping.migrated_at] = "timestamp with time zone"
+    generated = {column.name for column in mapping.table.columns if column.generated is not None}
+    problems = []
+    for column, type_ in wanted.items():
+        there = found.get(column)
+        if there is None:
+            problems.append(f"ALTER TABLE {name} ADD COLUMN {quote_ident(column)} {type_}")
+        elif there.is_generated:
+            problems.append(f"ALTER TABLE {name} ALTER COLUMN {quote_ident(column)} DROP EXPRESSION")
+        elif there.type != type_ and column not in {added.name for added in mapping.added}:
+            problems.append(f"ALTER TABLE {name} ALTER COLUMN {quote_ident(column)} TYPE {type_} -- is {there.type}")
+    problems += [
+        f"ALTER TABLE {name} ALTER COLUMN {quote_ident(column)} DROP NOT NULL -- the source has no such column"
+        for column, there in found.items()
+        if column not in wanted and column not in generated and there.needs_value
+    ]
+    return problems
+
+
+def _obstacles(target: Target) -> list[str]:
+    """What somebody else's constraints make impossible while they stay on."""
+    rows = target.connection.execute(
+        """
+        SELECT r.relname, c.conname, c.contype::text, c.condeferrable, p.relname,
+               ARRAY(SELECT a.attname::text FROM unnest(c.conkey) k JOIN pg_attribute a
+                     ON a.attrelid = c.conrelid AND a.attnum = k ORDER BY 1)
+        FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+        LEFT JOIN pg_class p ON p.oid = c.confrelid
+        WHERE n.nspname = %s AND c.contype IN ('p', 'u', 'f')
+        """,
+        (target.schema,),
+    ).fetchall()
+    problems, keyed = [], set()
+    by_name = {table.name: table for table in target.catalogue.tables}
+    ring_of = {name: ring for ring in rings(target.catalogue.tables) for name in ring}
+    for table, constraint, kind, is_deferrable, parent, columns in rows:
+        if table not in by_name:
+            continue
+        is_key = kind in "pu" and columns == sorted(by_name[table].key)
+        if is_key and not is_deferrable:
+            keyed.add(table)
+        place = f"ALTER TABLE {quote_ident(table)}"
+        if is_key and is_deferrable:
+            again = ", ".join(map(quote_ident, by_name[table].key))
+            problems.append(
+                f"{place} DROP CONSTRAINT {quote_ident(constraint)}, ADD CONSTRAINT {quote_ident(constraint)} "
+                f"{'PRIMARY KEY' if kind == 'p' else 'UNIQUE'} ({again})"
+            )
+        elif kind == "f" and not is_deferrable and parent in ring_of[table]:
+            problems.append(f"{place} ALTER CONSTRAINT {quote_ident(constraint)} DEFERRABLE")
+        elif kind == "u" and not is_key and not is_deferrable:
+            again = ", ".join(map(quote_ident, columns))
+            problems.append(
+                f"{place} DROP CONSTRAINT {quote_ident(constraint)}, ADD CONSTRAINT {quote_ident(constraint)} "
+                f"UNIQUE ({again}) DEFERRABLE"
+            )
+    problems += [
+        f"ALTER TABLE {quote_ident(name)} ADD PRIMARY KEY ({', '.join(map(quote_ident, table.key))})"
+        for name, table in by_name.items()
+        if table.key and name not in keyed
+    ]
+    return problems

@@ -1,0 +1,528 @@
+"""The consumer's loop: poll, hand over, COPY, move on; and twice a second look at gate and control topic.
+
+One thread polls Kafka and writes to the target, a second one prepares the next group of batches
+beside it. Whatever goes wrong, the target says where to go on: after a lost connection or
+partition everything in hand is dropped and read again from the positions there.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import psycopg
+
+from consumer import generation as generations
+from consumer.backlog import Backlog, Work
+from consumer.control import ControlReader
+from consumer.gate import Gate, Verdict
+from consumer.prepare import Group, prepare_group, prepare_marker
+from consumer.session import Session
+from consumer.transform import TablePlan
+from consumer.writer import Limits, Writer, Written
+from runtime import advance
+from runtime.advance import PositionLost
+from runtime.health import Heartbeat
+from runtime.kafka import Group as KafkaGroup
+from runtime.kafka import LogRecord, Partition
+from runtime.kafka.reading import foreign_log
+from runtime.postgres import TargetUnreachable, explain, is_transient
+from runtime.progress import GenerationState, Progress, read_progress
+from runtime.reporting import BatchesApplied, Report, TableDone, TableTotals, Waiting, Warned
+from runtime.shutdown import StopFlag
+from schemas.avro import control_topic, table_of_topic
+from schemas.errors import TargetError
+from schemas.mapping import TableMapping
+from schemas.records import ControlRecord, TableFinished, TableStarted
+
+LOOK_S = 0.5
+COMMIT_S = 2.0
+IN_FLIGHT = 2
+MAX_POLLED = 256
+MAX_POLLED_BYTES = 16 * 1024 * 1024
+GIVE_UP_S = 600.0
+
+Ready = Group | ControlRecord | None
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run. `until_complete` ends when the newest generation of the log has ended."""
+
+    until_complete: bool = False
+    aborts: bool = False
+
+
+@dataclass
+class Worker:
+    """One member of the tenant's consumers."""
+
+    session: Session
+    options: Options
+    report: Report
+    stop: StopFlag
+    heartbeat: Heartbeat = field(default_factory=lambda: Heartbeat(None))
+    member: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+    def __post_init__(self) -> None:
+        self._backlog = Backlog()
+        self._in_flight: deque[tuple[Work, TablePlan | None, Future[Ready] | None]] = deque()
+        self._polled: set[Partition] = set()  # since they were assigned
+        self._plans: dict[tuple[str, int, int], TablePlan] = {}
+        self._mappings: dict[str, Mapping[str, TableMapping]] = {}
+        self._group: KafkaGroup | None = None
+        self._topics: frozenset[str] = frozenset()
+        self._must_restart = False
+        self._looked_at = 0.0
+        self._told_kafka_at = 0.0
+        self._told_kafka: dict[Partition, int] = {}
+        self._failing_since: float | None = None
+        self._failures = 0
+        self._totals: set[tuple[int, str, int | None]] = set()
+        self._waiting = ""
+
+    def run(self) -> Progress | None:
+        """Apply the log until stopped, or until complete; returns the progress at the end."""
+        if not self._await_log():
+            return None
+        self._connection = self.session.connect()
+        self._writer: Writer | None = None
+        try:
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare") as self._pool:
+                try:
+                    return self._loop()
+                finally:
+                    self._forget_work()
+                    self._leave()
+        finally:
+            self._control.close()
+            self._connection.close()
+
+    def _await_log(self) -> bool:
+        """Wait for the first generation in the control topic."""
+        admin = self.session.admin()
+        admin.ping()
+        topic = control_topic(self.session.prefix)
+        while not admin.exists(topic):
+            self._say_waiting(f"the first snapshot (topic {topic})")
+            if self.stop.wait(1.0):
+                return False
+        self._control = ControlReader(self.session)
+        self._control.catch_up()
+        while not self._control.state.generations:
+            self._say_waiting(f"the first snapshot (topic {topic})")
+            if self.stop.wait(LOOK_S):
+                self._control.close()
+                return False
+            self._control.read()
+        return True
+
+    def _loop(self) -> Progress | None:
+        progress: Progress | None = None
+        while not self.stop.is_set:
+            self.heartbeat.beat()
+            try:
+                if time.monotonic() - self._looked_at >= LOOK_S:
+                    progress = self._look()
+                    if self.options.until_complete and self._is_complete(progress):
+                        return progress
+                self._turn()
+                self._restart_if_needed()
+            except PositionLost as lost:
+                self._lost(Partition(*lost.partition))
+            except psycopg.Error as error:
+                self._recover(error)
+        return progress
+
+    # ------------------------------------------------------------ looking around
+
+    def _look(self) -> Progress:
+        """Read the control topic and the progress, do what is due, and let flow what may."""
+        connection = self._connection
+        if self._writer is None:
+            generations.register(self.session, connection, self._control.state.log)
+        self._control.read()
+        self._control.note(connection)
+        progress = self._read()
+        running = progress.running
+        if running is not None and not running.is_prepared:
+            generations.begin(self.session, connection, self.report)
+            progress = self._read()
+        elif running is not None and Gate(progress).is_loaded(running) and not self._in_flight:
+            if not self._finish(running.generation):
+                self._looked_at = time.monotonic()
+                return self._read()
+            progress = self._read()
+        self._gate = Gate(progress)
+        self._writer = self._writer or self._make_writer(progress)
+        self._writer.reapply = progress.tenant.reapply
+        self._tell_totals(progress)
+        if not (self.options.until_complete and self._is_complete(progress)):
+            self._join(progress)
+        self._open_and_close()
+        self._tell_kafka()
+        self._looked_at = time.monotonic()
+        return progress
+
+    def _read(self) -> Progress:
+        progress = read_progress(self._connection, self.session.tenant)
+        if progress is None:
+            raise TargetError(
+                f'tenant "{self.session.tenant}" vanished from the target while it was loaded',
+                hint="somebody ran `consumer rollback`; start again",
+            )
+        return progress
+
+    def _make_writer(self, progress: Progress) -> Writer:
+        return Writer(
+            connection=self._connection,
+            tenant=self.session.tenant,
+            log_id=progress.tenant.log_id,
+            keyring=self.session.keyring,
+            limits=Limits(self.session.migration.apply.max_quarantined, aborts=self.options.aborts),
+            is_ours=progress.tenant.made_schema,
+        )
+
+    def _is_complete(self, progress: Progress) -> bool:
+        latest = self._control.state.latest
+        if latest is None or latest.finished is None or progress.running is not None:
+            return False
+        found = progress.generations.get(latest.number)
+        return found is not None and found.state is GenerationState.ENDED
+
+    def _finish(self, number: int) -> bool:
+        """End a generation. It may take longer than the group waits for a member, so the group is left before."""
+        self._leave()
+        is_done = generations.end(self.session, self._connection, self.report)
+        if not is_done:
+            self._say_waiting(f"generation {number} to be ended by another process")
+        return is_done
+
+    def _join(self, progress: Progress) -> None:
+        topics = frozenset(table.topic for table in progress.tables.values())
+        if self._group is None:
+            self._warn_of_offsets(progress)
+            self._group = KafkaGroup(
+                self.session.kafka,
+                self.session.group,
+                max_message_bytes=self.session.migration.log.max_message_bytes,
+            )
+            self._topics = frozenset()
+        if topics != self._topics:
+            self._group.subscribe(sorted(topics), self._assigned, self._revoked, self._gone)
+            self._topics = topics
+
+    def _warn_of_offsets(self, progress: Progress) -> None:
+        known = {
+            Partition(*place): item.committed_offset
+            for place, item in progress.positions.items()
+            if item.committed_offset is not None
+        }
+        if not known:
+            return
+        committed = self.session.admin().committed_offsets(self.session.group)
+        for place, offset in known.items():
+            if place in committed and committed[place] < offset:
+                self.report(
+                    Warned(
+                        f"{place}: somebody set Kafka's committed offset back to {committed[place]}; positions are kept "
+                        "in the target and go on from there; to apply the log again run `consumer replay`"
+                    )
+                )
+
+    def _leave(self) -> None:
+        if self._group is None:
+            return
+        group, self._group = self._group, None
+        self._forget_work()
+        try:
+            if self._writer is not None and not self._connection.closed:
+                told = dict(self._writer.positions)
+                group.commit(told, wait=True)
+                advance.note_committed(
+                    self._connection, self.session.tenant, {(t, n): at for (t, n), at in told.items()}
+                )
+        except psycopg.Error:
+            pass  # a hint only
+        finally:
+            group.close()
+            self._topics = frozenset()
+            self._polled.clear()
+            self._told_kafka.clear()
+
+    def _open_and_close(self) -> None:
+        if self._group is None:
+            return
+        opened: list[Partition] = []
+        closed: list[Partition] = []
+        for place in self._group.assigned:
+            (opened if self._may_flow(place) else closed).append(place)
+        self._group.pause(closed)
+        self._group.resume(opened)
+        if self._gate.progress.running is None:
+            self._say_waiting("the next generation")
+
+    def _may_flow(self, place: Partition) -> bool:
+        table = table_of_topic(self.session.prefix, place.topic)
+        is_ours = self._writer is not None and place in self._writer.positions
+        return table is not None and is_ours and self._gate.is_open(place.topic, place.number, table)
+
+    def _tell_kafka(self) -> None:
+        if self._group is None or self._writer is None or time.monotonic() - self._told_kafka_at < COMMIT_S:
+            return
+        news = {
+            place: offset
+            for place, offset in self._writer.positions.items()
+            if offset and self._told_kafka.get(place) != offset and place in self._group.assigned
+        }
+        self._group.commit(news)
+        self._told_kafka |= news
+        self._told_kafka_at = time.monotonic()
+
+    def _tell_totals(self, progress: Progress) -> None:
+        if progress.running is None:
+            return
+        for table in progress.tables_of(progress.running.generation):
+            fact = (table.generation, table.table_name, table.published)
+            if fact not in self._totals:
+                self._totals.add(fact)
+                self.report(TableTotals(table.table_name, table.published, table.applied + table.quarantined))
+
+    def _say_waiting(self, for_what: str) -> None:
+        if for_what != self._waiting:
+            self._waiting = for_what
+            self.report(Waiting(for_what))
+
+    # ------------------------------------------------------------ partitions come and go (inside poll)
+
+    def _assigned(self, places: tuple[Partition, ...]) -> Mapping[Partition, int]:
+        assert self._writer is not None
+        assert self._group is not None
+        writer = self._writer
+        tables = {place: table_of_topic(self.session.prefix, place.topic) or "" for place in places}
+        claimed = self._patiently(lambda: writer.claim(tables, self.member))
+        self._gate = Gate(self._patiently(self._read))
+        self._group.pause([place for place in places if not self._may_flow(place)])
+        return {place: claimed[place].next_offset for place in places}
+
+    def _revoked(self, places: tuple[Partition, ...]) -> None:
+        self._gone(places)
+        writer = self._writer
+        if writer is not None and not self._connection.closed:
+            self._patiently(lambda: writer.give_back(places))
+
+    def _gone(self, places: tuple[Partition, ...]) -> None:
+        """Another member may own them already: nothing of them is written any more."""
+        self._forget_work()
+        if self._writer is not None:
+            for place in places:
+                self._writer.positions.pop(place, None)
+        self._polled.difference_update(places)
+        self._must_restart = True
+
+    # ------------------------------------------------------------ the flow
+
+    def _turn(self) -> None:
+        """Take in records, hand groups to the second thread, write the oldest one that is ready."""
+        polled = self._poll()
+        self._hand_on()
+        if self._in_flight and (not polled or len(self._in_flight) >= IN_FLIGHT or self._is_ready()):
+            self._write(*self._in_flight.popleft())
+            self._hand_on()
+
+    def _is_ready(self) -> bool:
+        future = self._in_flight[0][2]
+        return future is None or future.done()
+
+    def _poll(self) -> bool:
+        if self._group is None:
+            self.stop.wait(LOOK_S / 5)
+            return False
+        backlog, polled = self._backlog, False
+        while backlog.records < MAX_POLLED and backlog.bytes < MAX_POLLED_BYTES:
+            busy = polled or self._in_flight or backlog.records
+            record = self._group.poll(0.0 if busy else LOOK_S / 5)
+            if record is None:
+                break
+            polled = True
+            self._take_in(record)
+        return polled
+
+    def _take_in(self, record: LogRecord) -> None:
+        writer = self._writer
+        if writer is None or record.partition not in writer.positions:
+            return
+        if record.header.log != writer.log_id:
+            raise foreign_log(record, writer.log_id)
+        self._polled.add(record.partition)
+        self._backlog.add(record)
+
+    def _hand_on(self) -> None:
+        """Make work of what was polled, as long as the second thread has room."""
+        for head in self._backlog.heads():
+            if len(self._in_flight) >= IN_FLIGHT:
+                return
+            self._hand_on_from(head)
+
+    def _hand_on_from(self, head: LogRecord) -> None:
+        table = table_of_topic(self.session.prefix, head.position.topic) or ""
+        while len(self._in_flight) < IN_FLIGHT:
+            current = self._backlog.head(head.partition)
+            if current is None:
+                return
+            number, attempt = current.header.generation, current.header.attempt
+            verdict = self._gate.verdict(table, number, attempt)
+            plan = self._plan(table, number, attempt) if verdict is Verdict.APPLY else None
+            if verdict is Verdict.WAIT or (verdict is Verdict.APPLY and plan is None):
+                self._hold(current)
+                return
+            work = self._backlog.take(current)
+            self._in_flight.append((work, plan, self._prepared(work, plan)))
+
+    def _prepared(self, work: Work, plan: TablePlan | None) -> Future[Ready] | None:
+        tenant, keyring = self.session.tenant, self.session.keyring
+        if plan is None:
+            return None
+        if work.is_marker:
+            return self._pool.submit(prepare_marker, work, tenant, keyring)
+        return self._pool.submit(prepare_group, work, plan, tenant, keyring)
+
+    def _plan(self, table: str, number: int, attempt: int) -> TablePlan | None:
+        """The plan of an attempt, None while our reading of the control topic has not come so far."""
+        place = (table, number, attempt)
+        if place not in self._plans:
+            started = self._control.started(table, number, attempt)
+            if started is None:
+                return None
+            catalogue = self._gate.progress.generations[number].catalogue_json
+            if catalogue not in self._mappings:
+                self._mappings[catalogue] = self.session.mappings(self._gate.progress.generations[number].catalogue)
+                self.session.see_keys(self._mappings[catalogue])
+            self._plans[place] = self.session.plan(self._mappings[catalogue][table], started)
+        return self._plans[place]
+
+    def _hold(self, record: LogRecord) -> None:
+        """Not yet: forget what was polled of the partition, and read it again when it may flow."""
+        assert self._group is not None
+        self._backlog.drop([record.partition])
+        self._group.pause([record.partition])
+        self._group.seek(record.partition, record.position.offset)
+
+    def _write(self, work: Work, plan: TablePlan | None, future: Future[Ready] | None) -> None:
+        assert self._writer is not None
+        began = time.monotonic()
+        ready = None if future is None else future.result()
+        number = work.generation
+        if plan is None:
+            self._writer.passed_over(work)
+        elif isinstance(ready, Group):
+            item = self._gate.progress.tables[number, plan.mapping.table.name]
+            written = self._writer.batches(ready, was_empty=item.was_empty)
+            self.report(
+                BatchesApplied(plan.mapping.table.name, written.rows, written.quarantined, time.monotonic() - began)
+            )
+        else:
+            self._write_marker(work, ready)
+        self._failing_since, self._failures = None, 0
+
+    def _write_marker(self, work: Work, marker: ControlRecord | None) -> None:
+        assert self._writer is not None
+        written = Written()
+        if isinstance(marker, TableStarted):
+            written = self._writer.started(work, marker)
+        elif isinstance(marker, TableFinished):
+            written = self._writer.finished(work, marker)
+            if written.completes_table:
+                self.report(TableDone(marker.table, marker.rows))
+            self._looked_at = 0.0  # a gate may have opened
+
+    # ------------------------------------------------------------ when something was lost
+
+    def _forget_work(self) -> None:
+        """Drop everything in hand; the second thread may finish what it has, for nobody."""
+        for _, _, future in self._in_flight:
+            if future is not None and not future.cancel():
+                future.add_done_callback(lambda done: done.exception())
+        self._in_flight.clear()
+        self._backlog.drop(self._backlog.partitions)
+
+    def _restart_if_needed(self) -> None:
+        """Read again from the positions in the target whatever was in hand."""
+        if not self._must_restart or self._group is None or self._writer is None:
+            self._must_restart = False
+            return
+        self._must_restart = False
+        self._forget_work()
+        for place in sorted(self._polled & self._group.assigned):
+            if place in self._writer.positions:
+                self._group.seek(place, self._writer.positions[place])
+        self._polled.clear()
+
+    def _lost(self, place: Partition) -> None:
+        """A position is not where we believed: read it again, or leave the partition to who owns it now."""
+        assert self._writer is not None
+        found = advance.reclaim(self._connection, self.session.tenant, [place], self.member)
+        if place in found:
+            self._writer.positions[place] = found[place]
+        else:
+            self._writer.positions.pop(place, None)
+            if self._group is not None:
+                self._group.pause([place])
+            self.report(Warned(f"{place}: another consumer owns it now"))
+        self._must_restart = True
+        self._restart_if_needed()
+
+    def _recover(self, error: psycopg.Error) -> None:
+        """After a transient failure of the target: connect again, own again what is ours, read again."""
+        self._back_off(error)
+        self._must_restart = True
+        self._reconnect()
+        self._restart_if_needed()
+
+    def _back_off(self, error: psycopg.Error) -> None:
+        if not is_transient(error):
+            raise explain(error, f'tenant "{self.session.tenant}"') from None
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        if now - self._failing_since > GIVE_UP_S:
+            raise explain(error, f"target: no success for {GIVE_UP_S:.0f} s") from None
+        self._failures += 1
+        self.report(Waiting(f"the target (SQLSTATE {error.sqlstate or 'none: connection lost'})"))
+        self._waiting = ""
+        self.stop.wait(min(0.1 * 2 ** min(self._failures, 7), 10.0) * random.uniform(0.5, 1.0))
+
+    def _reconnect(self) -> None:
+        """A new connection under which what we own is owned again."""
+        try:
+            if self._connection.closed:
+                self._connection = self.session.connect()
+            if self._writer is None:
+                return
+            held = list(self._writer.positions)
+            self._writer.use(self._connection)
+            found = advance.reclaim(self._connection, self.session.tenant, held, self.member)
+            self._writer.positions = {Partition(*place): offset for place, offset in found.items()}
+        except psycopg.Error as again:
+            self._recover(again)
+        except TargetUnreachable:
+            if self.stop.is_set:
+                raise
+            self._recover(psycopg.OperationalError())
+
+    def _patiently(self, act: Callable[[], T]) -> T:
+        """Do something that must not fail for a passing reason, because it runs inside a callback of Kafka."""
+        while True:
+            try:
+                return act()
+            except psycopg.Error as error:
+                if self.stop.is_set:
+                    raise
+                self._back_off(error)
+                self._reconnect()

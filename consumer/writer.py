@@ -1,0 +1,279 @@
+"""The consumer's transactions in the target: rows, quarantine and position together, or nothing.
+
+Batches commit with synchronous_commit off: a crash of the server loses position and rows together,
+and they come again. Markers and quarantine commit as the server is configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import errors
+
+from consumer.apply import Loader
+from consumer.backlog import Work
+from consumer.prepare import Group
+from consumer.refusal import Refusal
+from consumer.sealed_row import seal_row
+from consumer.transform import TablePlan
+from runtime import advance
+from runtime.advance import PositionLost, Step
+from runtime.kafka import Partition
+from runtime.keyring import Keyring
+from runtime.postgres import Connection, explain, is_row_fault, is_transient
+from runtime.progress import PositionProgress
+from schemas.errors import ContractError, NotWhole
+from schemas.records import TableFinished, TableStarted
+from schemas.sql import quote_ident
+
+_SYNCHRONOUS = "SET LOCAL synchronous_commit TO DEFAULT"
+_RELAXED = "SET LOCAL synchronous_commit TO off"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When rows that cannot be applied end the run."""
+
+    max_quarantined: int
+    aborts: bool = False  # at the first
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one transaction has made durable."""
+
+    rows: int = 0
+    quarantined: int = 0
+    completes_table: bool = False
+
+
+@dataclass(kw_only=True)
+class Writer:
+    """Transactions of one tenant over one connection; a call that fails has left nothing.
+
+    `positions` are the offsets we believe our partitions are at; they move with each commit.
+    """
+
+    connection: Connection
+    tenant: str
+    log_id: str
+    keyring: Keyring | None
+    limits: Limits
+    is_ours: bool
+    reapply: bool = False
+    positions: dict[Partition, int] = field(default_factory=dict)
+    _loaders: dict[tuple[str, int, int], Loader] = field(default_factory=dict, init=False)
+
+    def batches(self, group: Group, *, was_empty: bool) -> Written:
+        """Apply a group of batches.
+
+        Raises:
+            PositionLost: another process owns a partition now.
+            NotWhole: a row cannot be applied and the limits say stop.
+            psycopg.Error: transient; the same group may be applied again.
+            TargetError: any other failure.
+        """
+        loader = self._loader(group.plan, group.work, was_empty=was_empty)
+        try:
+            written = self._swiftly(group, loader) or self._with_care(group, loader)
+        except psycopg.Error as error:
+            if is_transient(error):
+                raise
+            raise explain(error, f"{group.plan.mapping.table.name}: {group.work.records[0].position}") from None
+        self._moved(group.work)
+        loader.committed()
+        return written
+
+    def _swiftly(self, group: Group, loader: Loader) -> Written | None:
+        """All rows at once; None when a row is at fault."""
+        if group.refusals:
+            return None
+        try:
+            with self.connection.transaction():
+                self.connection.execute(_RELAXED)
+                loader.write(group.rows)
+                self._move(group, {})
+        except errors.UniqueViolation:
+            if loader.is_direct and group.plan.mapping.table.key:
+                loader.is_direct = False
+            return None
+        except psycopg.Error as error:
+            if not is_row_fault(error):
+                raise
+            return None
+        return Written(rows=group.source.height)
+
+    def _with_care(self, group: Group, loader: Loader) -> Written:
+        with self.connection.transaction():
+            self.connection.execute(_SYNCHRONOUS)
+            refusals = [*group.refusals, *loader.write_with_care(group.rows)]
+            refused: dict[Partition, int] = {}
+            for refusal in refusals:
+                partition = self._quarantine(group, refusal)
+                refused[partition] = refused.get(partition, 0) + 1
+            if refusals:
+                self._see_limit(group)
+            self._move(group, refused)
+        return Written(rows=group.source.height - len(refusals), quarantined=len(refusals))
+
+    def _loader(self, plan: TablePlan, work: Work, *, was_empty: bool) -> Loader:
+        table = plan.mapping.table
+        place = (table.name, work.generation, work.attempt)
+        if place not in self._loaders:
+            is_computed = any(added.sql is not None for added in plan.mapping.added)
+            self._loaders[place] = Loader(
+                connection=self.connection,
+                plan=plan,
+                is_direct=not is_computed and (not table.key or (was_empty and work.attempt == 1)),
+                reapply=self.reapply,
+                checks_at_commit=not self.is_ours,
+            )
+        return self._loaders[place]
+
+    def _quarantine(self, group: Group, refusal: Refusal) -> Partition:
+        table = group.plan.mapping.table
+        position, index = group.place(refusal.row)
+        if self.limits.aborts:
+            raise NotWhole(
+                f"{table.name}: {position} row {index} cannot be applied: {refusal.reason}",
+                hint="correct the target or the migration and start again, or run with --on-error quarantine",
+            )
+        row = group.source.slice(refusal.row, 1)
+        sealed = seal_row(
+            row, group.plan.schema, table, position, index, tenant=self.tenant, log_id=self.log_id, keyring=self.keyring
+        )
+        self.connection.execute(
+            """
+            INSERT INTO replicator.quarantine
+                   (tenant, topic, partition, "offset", row_index, generation, attempt, table_name, key_digest,
+                    sqlstate, reason, constraint_name, column_name, kid, sealed_row)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            """,
+            (
+                *(self.tenant, position.topic, position.partition, position.offset, index),
+                *(group.work.generation, group.work.attempt, table.name, sealed.key_digest),
+                *(refusal.sqlstate, refusal.reason, refusal.constraint, refusal.column, sealed.kid, sealed.value),
+            ),
+        )
+        return Partition(position.topic, position.partition)
+
+    def _see_limit(self, group: Group) -> None:
+        row = self.connection.execute(
+            "SELECT count(*) FROM replicator.quarantine WHERE tenant = %s AND generation = %s",
+            (self.tenant, group.work.generation),
+        ).fetchone()
+        if row is not None and row[0] > self.limits.max_quarantined:
+            raise NotWhole(
+                f"{group.plan.mapping.table.name}: more than {self.limits.max_quarantined} rows cannot be applied",
+                hint="`consumer quarantine list` says why; correct that, or raise apply.max_quarantined",
+            )
+
+    def _move(self, group: Group, refused: Mapping[Partition, int]) -> None:
+        for partition, (rows, batches) in sorted(group.rows_by_partition().items()):
+            quarantined = refused.get(partition, 0)
+            step = self._step(
+                group.work, partition, applied=rows - quarantined, quarantined=quarantined, batches=batches
+            )
+            advance.move(self.connection, self.tenant, step)
+
+    def _step(
+        self, work: Work, partition: Partition, *, applied: int = 0, quarantined: int = 0, batches: int = 0
+    ) -> Step:
+        first, next_offset = work.ends[partition]
+        believed = self.positions.get(partition)
+        if believed is None or first < believed:
+            raise PositionLost(partition)
+        return Step(
+            partition=partition,
+            believed=believed,
+            next_offset=next_offset,
+            generation=work.generation,
+            attempt=work.attempt,
+            applied=applied,
+            quarantined=quarantined,
+            batches=batches,
+        )
+
+    def _moved(self, work: Work) -> None:
+        for partition, (_, next_offset) in work.ends.items():
+            self.positions[partition] = next_offset
+
+    def started(self, work: Work, marker: TableStarted) -> Written:
+        """Apply a table-started marker; a table without a key is emptied, because it is replaced whole."""
+        (partition,) = work.ends
+        with self._marker(work, marker.table):
+            advance.begin_partition(self.connection, self.tenant, marker.table, self._step(work, partition))
+            if not marker.key:
+                self.connection.execute(f"DELETE FROM {quote_ident(marker.table)}".encode())
+        self._moved(work)
+        return Written()
+
+    def finished(self, work: Work, marker: TableFinished) -> Written:
+        """Apply a table-finished marker, if the partition has had all that it says.
+
+        Raises:
+            ContractError: rows or batches are missing; completeness is judged here, never by offsets.
+        """
+        (partition,) = work.ends
+        with self._marker(work, marker.table):
+            row = self.connection.execute(
+                """
+                SELECT generation, attempt, applied + quarantined, batches FROM replicator.positions
+                WHERE tenant = %s AND topic = %s AND partition = %s
+                """,
+                (self.tenant, *partition),
+            ).fetchone()
+            expected = (marker.generation, marker.attempt, marker.partition_rows, marker.partition_batches)
+            if row is not None and tuple(row) != expected:
+                raise ContractError(
+                    f"{work.records[0].position}: {marker.table} has {marker.partition_rows} rows in "
+                    f"{marker.partition_batches} batches here, {row[2]} rows in {row[3]} batches were applied",
+                    hint="`consumer replay --table` reads the table again from its beginning",
+                )
+            completes = advance.finish_partition(
+                self.connection, self.tenant, marker.table, self._step(work, partition)
+            )
+        self._moved(work)
+        return Written(completes_table=completes)
+
+    def passed_over(self, work: Work) -> Written:
+        """Move past records that something newer has superseded."""
+        with self._marker(work, work.topic):
+            for partition in sorted(work.ends):
+                advance.pass_over(self.connection, self.tenant, self._step(work, partition))
+        self._moved(work)
+        return Written()
+
+    @contextmanager
+    def _marker(self, work: Work, table: str) -> Iterator[None]:
+        try:
+            with self.connection.transaction():
+                self.connection.execute(_SYNCHRONOUS)
+                yield
+        except psycopg.Error as error:
+            if is_transient(error):
+                raise
+            raise explain(error, f"{table}: {work.records[0].position}") from None
+
+    def use(self, connection: Connection) -> None:
+        """Go on over a new connection; temporary tables are made again."""
+        self.connection = connection
+        self._loaders.clear()
+
+    def claim(self, wanted: Mapping[Partition, str], member: str) -> dict[Partition, PositionProgress]:
+        """Become the owner of partitions, each with its table; returns their positions."""
+        found = advance.claim(self.connection, self.tenant, {(t, n): table for (t, n), table in wanted.items()}, member)
+        claimed = {Partition(*place): item for place, item in found.items()}
+        self.positions |= {place: item.next_offset for place, item in claimed.items()}
+        return claimed
+
+    def give_back(self, partitions: Iterable[Partition]) -> None:
+        """Give partitions back in order."""
+        places = list(partitions)
+        for place in places:
+            self.positions.pop(place, None)
+        if places:
+            advance.give_back(self.connection, self.tenant, places)
