@@ -78,7 +78,7 @@ class RowTooLarge(LogError):
 
 @dataclass(slots=True)
 class TableRun:
-    """How far the publishing of one attempt is."""
+    """How far one attempt is prepared; it is in the log as far as its last checkpoint says."""
 
     started: TableStarted
     wire: WireSchema
@@ -107,8 +107,20 @@ class TableRun:
         return len(range(partition, self.sequence, self.started.partitions))
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Batches of one transaction, encoded and sealed, with their checkpoint; `began` is a performance counter."""
+
+    topic: str
+    batches: tuple[tuple[int, Header, bytes], ...]  # by partition
+    checkpoint: Checkpoint
+    rows: int
+    bytes: int
+    began: float
+
+
 class Publisher:
-    """Writes one generation's records. Calls come one after the other, from whatever thread."""
+    """Writes one generation's records. `prepare` may run beside the others, which come one after the other."""
 
     def __init__(
         self, sink: Sink, *, prefix: str, tenant: str, log: str, generation: int, keyring: Keyring | None
@@ -147,38 +159,45 @@ class Publisher:
                 self._send_control(run.started.topic, partition, _finished(run, *share, sums), run.sequence)
             self._send_control(self._control, 0, _finished(run, run.rows, run.sequence, sums), run.sequence)
 
-    def publish(self, run: TableRun, chunk: Chunk) -> BatchesPublished:
-        """Publish a chunk's batches and a checkpoint in one transaction; `run` moves on when it has committed.
+    def prepare(self, run: TableRun, chunk: Chunk) -> Prepared:
+        """Parse, encode and seal a chunk; `run` moves on.
 
         Raises:
-            RowTooLarge: nothing of the chunk is in the log.
+            RowTooLarge: nothing of the chunk goes into the log.
+            SourceError: the text is not rows of the table.
         """
         began = time.perf_counter()
         rows = sum(chunk.rows)
         frame = parse_csv(chunk.csv, run.wire, table=f'table "{run.table}"', rows=rows)
-        sealed = list(self._sealed(run, frame, chunk.rows))
-        size = sum(len(value) for _, _, value in sealed)
-        partition_rows = list(run.partition_rows)
-        for partition, header, _ in sealed:
-            partition_rows[partition] += header.rows
+        batches = tuple(self._sealed(run, frame, chunk.rows))
+        size = sum(len(value) for _, _, value in batches)
+        for partition, header, _ in batches:
+            run.partition_rows[partition] += header.rows
+        run.sequence += len(batches)
+        run.rows += rows
+        run.bytes += size
+        run.last_key = _keys(run, frame.tail(1))[0]
+        run.largest_row_bytes = max(run.largest_row_bytes, chunk.largest_row_bytes)
         checkpoint = Checkpoint(
             table=run.table,
             generation=self._generation,
             attempt=run.started.attempt,
-            sequence=run.sequence + len(sealed),
-            rows=run.rows + rows,
-            bytes=run.bytes + size,
-            last_key=_keys(run, frame.tail(1))[0],
-            partition_rows=tuple(partition_rows),
+            sequence=run.sequence,
+            rows=run.rows,
+            bytes=run.bytes,
+            last_key=run.last_key,
+            partition_rows=tuple(run.partition_rows),
         )
+        return Prepared(run.started.topic, batches, checkpoint, rows, size, began)
+
+    def publish(self, prepared: Prepared) -> BatchesPublished:
+        """Send the batches and their checkpoint in one transaction: topics and checkpoint cannot disagree."""
         with self._sink.transaction():
-            for partition, header, value in sealed:
-                self._sink.send(run.started.topic, partition, header, value)
-            self._send_control(self._control, 0, checkpoint, checkpoint.sequence)
-        run.sequence, run.rows, run.bytes = checkpoint.sequence, checkpoint.rows, checkpoint.bytes
-        run.last_key, run.partition_rows = checkpoint.last_key, partition_rows
-        run.largest_row_bytes = max(run.largest_row_bytes, chunk.largest_row_bytes)
-        return BatchesPublished(run.table, rows, size, time.perf_counter() - began)
+            for partition, header, value in prepared.batches:
+                self._sink.send(prepared.topic, partition, header, value)
+            self._send_control(self._control, 0, prepared.checkpoint, prepared.checkpoint.sequence)
+        seconds = time.perf_counter() - prepared.began
+        return BatchesPublished(prepared.checkpoint.table, prepared.rows, prepared.bytes, seconds)
 
     def _sealed(
         self, run: TableRun, frame: pl.DataFrame, batch_rows: Sequence[int]

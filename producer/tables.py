@@ -1,18 +1,19 @@
 """Publishing the tables of an open generation, one after the other, parents first.
 
-Reading (this thread) and parsing, encoding, sealing, sending (one other thread) run side by side;
-a few chunks are in memory whatever a table's size.
+Reading (this thread), preparing (parse, encode, seal) and sending (each a thread of its own) run side
+by side; a few chunks are in memory whatever a table's size.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Self
 
 from producer.publish import Publisher, TableRun
-from producer.read import Limits, read_chunks, read_statement, read_totals
+from producer.read import Chunk, Limits, read_chunks, read_statement, read_totals
 from producer.resume import TableFate
 from producer.source import Held
 from runtime.postgres import Connection, use_schema
@@ -24,7 +25,7 @@ from schemas.errors import SourceError
 from schemas.migration import Migration
 from schemas.records import TableStarted
 
-_CHUNKS_AHEAD = 2
+_CHUNKS_AHEAD = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,33 @@ class Work:
     report: Report
 
 
+class Line:
+    """Two threads: one prepares chunks, one sends what is prepared, both in the order they were put."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._preparing = ThreadPoolExecutor(1, thread_name_prefix="prepare")
+        self._sending = ThreadPoolExecutor(1, thread_name_prefix="send")
+        self._pending: deque[Future[BatchesPublished]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._preparing.shutdown(cancel_futures=True)
+        self._sending.shutdown(cancel_futures=True)
+
+    def put(self, run: TableRun, chunk: Chunk) -> None:
+        """Have a chunk published."""
+        prepared = self._preparing.submit(self._publisher.prepare, run, chunk)
+        self._pending.append(self._sending.submit(lambda: self._publisher.publish(prepared.result())))
+
+    def published(self, ahead: int) -> Iterator[BatchesPublished]:
+        """What has been published; waits while more than `ahead` chunks are under way. Errors come out here."""
+        while self._pending and (len(self._pending) > ahead or self._pending[0].done()):
+            yield self._pending.popleft().result()
+
+
 def publish_tables(work: Work, fates: Sequence[TableFate]) -> list[TableOutcome]:
     """Publish what each table's fate asks for, in order."""
     for fate in fates:
@@ -61,9 +89,9 @@ def publish_tables(work: Work, fates: Sequence[TableFate]) -> list[TableOutcome]
         expected = done if fate.fate == "kept" else fate.table.rows
         work.report(TableTotals(fate.table.name, expected if expected > 0 else None, done))
     outcomes: list[TableOutcome] = []
-    with ThreadPoolExecutor(1, thread_name_prefix="publish") as pool:
+    with Line(work.publisher) as line:
         for fate in fates:
-            outcome = _kept(fate) if fate.fate == "kept" else _publish_table(work, fate, pool)
+            outcome = _kept(fate) if fate.fate == "kept" else _publish_table(work, fate, line)
             outcomes.append(outcome)
             work.report(TableDone(outcome.table, outcome.rows))
     return outcomes
@@ -96,11 +124,11 @@ def _kept(fate: TableFate) -> TableOutcome:
     )
 
 
-def _publish_table(work: Work, fate: TableFate, pool: ThreadPoolExecutor) -> TableOutcome:
+def _publish_table(work: Work, fate: TableFate, line: Line) -> TableOutcome:
     table, rows_of = fate.table, work.held.rows_of(fate.table)
     look_from(work, table)
     run = _continued(fate) if fate.fate == "continue" else _begun(work, fate)
-    _publish_rows(work, run, read_statement(table, rows_of, run.last_key), table, pool)
+    _publish_rows(work, run, read_statement(table, rows_of, run.last_key), table, line)
     totals = read_totals(work.connection, table, rows_of, work.migration.rules(table.name).sums)
     if totals.rows != run.rows:
         raise SourceError(
@@ -153,20 +181,13 @@ def _continued(fate: TableFate) -> TableRun:
     )
 
 
-def _publish_rows(work: Work, run: TableRun, statement: bytes, table: Table, pool: ThreadPoolExecutor) -> None:
-    """Read here, publish in the pool's one thread; at most a few chunks wait in between."""
+def _publish_rows(work: Work, run: TableRun, statement: bytes, table: Table, line: Line) -> None:
+    """Read here, prepare and send beside it."""
     batch = work.migration.batch
     limits = Limits(max_rows=batch.max_rows, max_bytes=batch.max_bytes)
-    pending: deque[Future[BatchesPublished]] = deque()
-    try:
-        for chunk in read_chunks(work.connection, statement, table, limits):
-            pending.append(pool.submit(work.publisher.publish, run, chunk))
-            while len(pending) > _CHUNKS_AHEAD or pending[0].done():
-                work.report(pending.popleft().result())
-                if not pending:
-                    break
-        while pending:
-            work.report(pending.popleft().result())
-    finally:
-        for future in pending:
-            future.cancel()
+    for chunk in read_chunks(work.connection, statement, table, limits):
+        line.put(run, chunk)
+        for fact in line.published(_CHUNKS_AHEAD):
+            work.report(fact)
+    for fact in line.published(0):
+        work.report(fact)

@@ -179,4 +179,5 @@ def reading_properties(max_message_bytes: int) -> dict[str, Any]:
         "queued.min.messages": 64,
         "queued.max.messages.kbytes": 16 * 1024,
         "fetch.wait.max.ms": 50,
+        "fetch.queue.backoff.ms": 10,  # the queue is short: a full one must not pause fetching for a second
     }

@@ -1,0 +1,118 @@
+"""`producer snapshot`: publish one consistent snapshot, or what is missing of an unfinished one."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.table import Table as Grid
+
+from producer.snapshot import Outcome, Places, Wish, run_snapshot
+from runtime.command import Invocation, examples, json_option, metrics_option, pass_invocation, progress_option
+from runtime.keyring import load_keyring
+from runtime.reporting import ProgressChoice
+
+
+@click.command(
+    "snapshot",
+    epilog=examples(
+        "producer snapshot --dry-run",
+        "producer snapshot",
+        "producer snapshot --table orders --table line_items",
+        "producer snapshot --restart     # abandon an unfinished generation",
+    ),
+)
+@click.option("--table", "tables", multiple=True, help="Only this table; repeatable. Makes a partial generation.")
+@click.option("--restart", is_flag=True, help="Abandon an unfinished generation and begin the next.")
+@click.option("--dry-run", is_flag=True, help="Read and encode everything, publish nothing, say what would happen.")
+@progress_option
+@metrics_option
+@json_option
+@pass_invocation
+def snapshot_command(
+    invocation: Invocation,
+    *,
+    tables: tuple[str, ...],
+    restart: bool,
+    dry_run: bool,
+    progress: ProgressChoice,
+    metrics: str | None,
+    as_json: bool,
+) -> None:
+    """Publish one consistent snapshot of the source, parents first.
+
+    An interrupted snapshot goes on where it stopped, and ends as if it had not been interrupted; tables that
+    changed meanwhile are read again. After a finished generation the next one begins.
+    """
+    places = Places(
+        source=invocation.source,
+        kafka=invocation.kafka,
+        migration=invocation.migration,
+        keyring=load_keyring(invocation.environment),
+    )
+    wish = Wish(tables=tables, is_restart=restart, is_rehearsal=dry_run)
+    began = time.perf_counter()
+    with invocation.open_report(progress, metrics=metrics) as report:
+        outcome = run_snapshot(places, wish, report)
+    if outcome is None:
+        if as_json:
+            click.echo(json.dumps({"generation": None, "rows": 0, "tables": []}))
+        return
+    seconds = time.perf_counter() - began
+    if as_json:
+        click.echo(outcome_json(outcome, seconds))
+    else:
+        show_outcome(outcome, seconds, Console(markup=False, highlight=False, soft_wrap=True))
+
+
+def outcome_json(outcome: Outcome, seconds: float) -> str:
+    """The outcome as one JSON object."""
+    opening = outcome.opening
+    return json.dumps(
+        {
+            "log": opening.log,
+            "generation": opening.generation,
+            "instant": opening.instant,
+            "is_resumed": opening.resumed is not None,
+            "abandoned": opening.abandoned or None,
+            "is_dry_run": outcome.is_rehearsal,
+            "topics_made": outcome.topics_made,
+            "rows": outcome.rows,
+            "seconds": round(seconds, 3),
+            "tables": [asdict(table) for table in outcome.tables],
+        },
+        ensure_ascii=False,
+        indent=2,
+    )
+
+
+def show_outcome(outcome: Outcome, seconds: float, console: Console) -> None:
+    """Say in a few lines what is in the log now, or would be."""
+    opening = outcome.opening
+    would = "would be " if outcome.is_rehearsal else ""
+    grid = Grid(box=None, pad_edge=False, header_style="bold")
+    grid.add_column("table")
+    for name in ("rows", "batches", "bytes", "largest row", "attempt"):
+        grid.add_column(name, justify="right")
+    grid.add_column("")
+    for table in outcome.tables:
+        note = (
+            ""
+            if table.fate == "begin"
+            else {"kept": "kept", "continue": "continued", "again": "read again"}[table.fate]
+        )
+        cells = [f"{value:,}" for value in (table.rows, table.batches, table.bytes, table.largest_row_bytes)]
+        grid.add_row(table.table, *cells, str(table.attempt), note)
+    console.print(grid)
+    if opening.abandoned:
+        console.print(f"generation {opening.abandoned} {would}abandoned")
+    console.print(
+        f"generation {opening.generation}: {outcome.rows:,} rows {would}published in {seconds:.1f} s; "
+        f"the state of {opening.instant}"
+    )
+    if outcome.is_rehearsal:
+        missing = ", ".join(outcome.topics_made) or "none"
+        console.print(f"dry run: nothing was published; topics that would be made: {missing}")
