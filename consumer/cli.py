@@ -10,11 +10,13 @@ from pathlib import Path
 import click
 
 from consumer.commands_inspect import inspect
+from consumer.commands_keys import keys
 from consumer.commands_quarantine import quarantine
 from consumer.commands_undo import replay_command, rollback_command
 from consumer.dry_run import Rehearsed, dry_run
 from consumer.opening import open_session
 from consumer.summary import status_json, status_lines, summary_json, summary_lines
+from consumer.tokens import check_tokens
 from consumer.worker import Options, Worker
 from runtime.command import (
     Invocation,
@@ -78,6 +80,7 @@ def run(
     if is_dry and until_complete:
         raise ConfigurationError("--dry-run and --until-complete exclude each other", hint="a dry run ends by itself")
     session = open_session(invocation)
+    check_tokens(session.migration, session.environment, has_keyring=session.keyring is not None)
     with invocation.open_report(progress, metrics=metrics) as report, StopFlag() as stop:
         if is_dry:
             seen = dry_run(session, report, stop)
@@ -170,5 +173,5 @@ def _lag(admin: Admin, progress: Progress) -> dict[Partition, int]:
     return found
 
 
-for command in (quarantine, replay_command, rollback_command, inspect):
+for command in (quarantine, replay_command, rollback_command, inspect, keys):
     main.add_command(command)
