@@ -11,6 +11,7 @@ import click
 
 from consumer.commands_inspect import inspect
 from consumer.commands_keys import keys
+from consumer.commands_keys import keys
 from consumer.commands_quarantine import quarantine
 from consumer.commands_undo import replay_command, rollback_command
 from consumer.dry_run import Rehearsed, dry_run

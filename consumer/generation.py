@@ -14,7 +14,7 @@ from consumer.session import Session
 from consumer.target import pre_data, schema_is_ours
 from runtime import advance
 from runtime.postgres import Connection, explain, is_transient, use_schema
-from runtime.progress import ForeignKeyProgress, GenerationProgress, Progress, read_progress
+from runtime.progress import ForeignKeyProgress, GenerationProgress, Progress, instant_text, read_progress
 from runtime.reporting import GenerationEnded, GenerationStarted, Notice, Report
 from schemas.errors import Refused
 
@@ -61,7 +61,7 @@ def begin(session: Session, connection: Connection, report: Report) -> None:
         was_empty = pre_data(target, report)
         with connection.transaction():
             advance.note_prepared(connection, session.tenant, running.generation, was_empty)
-        report(GenerationStarted(running.generation, running.instant.isoformat()))
+        report(GenerationStarted(running.generation, instant_text(running.instant)))
 
 
 def end(session: Session, connection: Connection, report: Report) -> bool:
