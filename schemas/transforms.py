@@ -95,7 +95,8 @@ def _bigint(cell: pl.Expr) -> pl.Expr:
     whole = text.str.extract(_NUMBER, 2).cast(pl.Int128, strict=False)
     is_up = text.str.extract(_NUMBER, 3).fill_null("0") >= "5"
     magnitude = whole + is_up.cast(pl.Int128)
-    value = pl.when(text.str.starts_with("-")).then(-magnitude).otherwise(magnitude)
+    # Subtracted, because polars does not negate an Int128.
+    value = pl.when(text.str.starts_with("-")).then(pl.lit(0, pl.Int128) - magnitude).otherwise(magnitude)
     return pl.when(value.is_between(pl.lit(_MIN, pl.Int128), pl.lit(_MAX, pl.Int128))).then(value).cast(pl.Int64)
 
 
