@@ -6,8 +6,6 @@ the row can be read again from its position.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from dataclasses import dataclass
 
@@ -17,6 +15,7 @@ from runtime.keyring import Keyring
 from schemas import seal
 from schemas.batch import WireSchema, decode, encode, row_keys
 from schemas.catalogue import Table
+from schemas.derivation import row_digest
 from schemas.records import Position
 
 
@@ -91,5 +90,4 @@ def _digest(
     if keyring is not None:
         return keyring.digest_of(tenant, key)
     # Without a keyring the log itself is in clear; this keeps the key's value out of reports all the same.
-    text = json.dumps(key, ensure_ascii=False, separators=(",", ":")).encode()
-    return hmac.new(log_id.encode(), text, hashlib.sha256).hexdigest()[:16]
+    return row_digest(log_id.encode(), key)
