@@ -1,0 +1,218 @@
+"""Layer `cells`: every encrypted cell of the target decrypted, and compared with the source's plaintext.
+
+The source adds up fingerprints of key and plaintext in SQL (`scan`), the target's rows are read in
+parts, decrypted here, fingerprinted in the same way and added up; equal sums of as many rows are
+equal cells. So no plaintext leaves the source unless something differs, parts need no order, and
+memory holds a few rows of each part. That a ciphertext opens at all under its row's key, its
+column and its table is authenticated by AES-GCM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.keyring import Keyring
+from runtime.postgres import Connection
+from schemas.canonical import fingerprint, halves
+from schemas.envelope import header_kid
+from schemas.errors import KeyringError
+from validator.plan import Sealed, TablePlan
+from validator.scan import Sums
+from validator.sides import Moment, named_errors
+
+Cells = tuple[str | None, ...]
+
+_ROWS = 2_000
+_BYTES = 8_000_000
+_PART_BLOCKS = 4_096  # 32 MB of the table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A range of a table's blocks; the first is open below and the last above, so together they are the table."""
+
+    low: int | None
+    high: int | None
+
+    @property
+    def condition(self) -> str:
+        """As SQL over `t`."""
+        tests = []
+        if self.low is not None:
+            tests.append(f"t.ctid >= '({self.low},0)'::tid")
+        if self.high is not None:
+            tests.append(f"t.ctid < '({self.high},0)'::tid")
+        return " AND ".join(tests) or "true"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decrypted:
+    """What a part of a table holds."""
+
+    sums: Sums = field(default_factory=Sums)
+    cells: int = 0
+    undecryptable: int = 0
+
+    def __add__(self, other: Decrypted) -> Decrypted:
+        return Decrypted(
+            sums=self.sums + other.sums,
+            cells=self.cells + other.cells,
+            undecryptable=self.undecryptable + other.undecryptable,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRow:
+    """A row of the target: its clear cells, its decrypted ones, and columns that do not open."""
+
+    bound: Cells
+    opened: Cells
+    undecryptable: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> bytes:
+        """The fingerprint that the source makes of the same row."""
+        return fingerprint((*self.bound, *self.opened))
+
+
+class Opener:
+    """Decrypts rows of one table; ciphers are kept by column and key id."""
+
+    def __init__(self, keyring: Keyring, tenant: str, plan: TablePlan) -> None:
+        self._keyring = keyring
+        self._tenant = tenant
+        self._plan = plan
+        self._ciphers: dict[tuple[str, int], Any] = {}
+
+    def open(self, rows: Sequence[Sequence[Any]], bound: int) -> list[OpenedRow]:
+        """Rows of `bound` clear cells and then the ciphertexts, in the plan's order."""
+        keys = [tuple(row[: len(self._plan.key)]) for row in rows]
+        columns = [
+            self._column(sealed, [row[bound + place] for row in rows], keys)
+            for place, sealed in enumerate(self._plan.sealed)
+        ]
+        opened: list[OpenedRow] = []
+        for number, row in enumerate(rows):
+            cells = tuple(column[number] for column in columns)
+            failed: tuple[str, ...] = ()
+            if any(cell is _FAILED for cell in cells):
+                pairs = zip(self._plan.sealed, cells, strict=True)
+                failed = tuple(sealed.name for sealed, cell in pairs if cell is _FAILED)
+                cells = tuple(None if cell is _FAILED else cell for cell in cells)
+            opened.append(OpenedRow(tuple(row[:bound]), cells, failed))
+        return opened
+
+    def _column(
+        self, sealed: Sealed, cells: Sequence[bytes | None], keys: Sequence[tuple[str, ...]]
+    ) -> list[str | None]:
+        kids = {cell[:6] for cell in cells if cell is not None}
+        if len(kids) <= 1:
+            return self._bulk(sealed, cells, keys)
+        plain: list[str | None] = [None] * len(cells)
+        for kid in kids:
+            places = [place for place, cell in enumerate(cells) if cell is not None and cell[:6] == kid]
+            found = self._bulk(sealed, [cells[place] for place in places], [keys[place] for place in places])
+            for place, text in zip(places, found, strict=True):
+                plain[place] = text
+        return plain
+
+    def _bulk(self, sealed: Sealed, cells: Sequence[bytes | None], keys: Sequence[tuple[str, ...]]) -> list[str | None]:
+        """Cells of one key id; what does not open is `_FAILED`."""
+        first = next((cell for cell in cells if cell is not None), None)
+        if first is None:
+            return [None] * len(cells)
+        cipher = self._cipher(sealed.name, first)
+        if cipher is None:
+            return [None if cell is None else _FAILED for cell in cells]
+        plain = cipher.decrypt_or_none(cells, keys)
+        text = _hex if sealed.is_binary else _utf8
+        return [
+            None if cell is None else _FAILED if value is None else text(value)
+            for cell, value in zip(cells, plain, strict=True)
+        ]
+
+    def _cipher(self, column: str, cell: bytes) -> Any:
+        try:
+            kid = header_kid(cell)
+        except ValueError:
+            return None
+        if (column, kid) not in self._ciphers:
+            try:
+                cipher = self._keyring.cell_cipher(self._tenant, self._plan.name, column, kid)
+            except KeyringError:
+                cipher = None  # an unknown or destroyed key: its cells do not open, and that is what is reported
+            self._ciphers[column, kid] = cipher
+        return self._ciphers[column, kid]
+
+
+_FAILED = "\0"  # no PostgreSQL text holds a NUL, so no plaintext is this; compared by identity all the same
+
+
+def _utf8(plain: bytes) -> str:
+    try:
+        return plain.decode()
+    except UnicodeDecodeError:
+        return _FAILED
+
+
+def _hex(plain: bytes) -> str:
+    return "\\x" + plain.hex()
+
+
+def parts_of(connection: Connection, plan: TablePlan, most: int) -> list[Part]:
+    """Ranges of the table's blocks, at most `most` of them; together they are the whole table."""
+    with named_errors("target", f"{plan.name}: size"):
+        row = connection.execute(
+            "SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::bigint", (plan.relation("target"),)
+        ).fetchone()
+    blocks = int(row[0]) if row else 0
+    count = max(1, min(most, blocks // _PART_BLOCKS + 1))
+    cuts = [blocks * number // count for number in range(1, count)]
+    return [Part(low=low, high=high) for low, high in zip([None, *cuts], [*cuts, None], strict=True)]
+
+
+def decrypt_part(moment: Moment, plan: TablePlan, part: Part, keyring: Keyring, tenant: str) -> Decrypted:
+    """Read, decrypt and add up one part; opens a connection of its own."""
+    connection = moment.open()
+    try:
+        return decrypt_rows(connection, plan, part, keyring, tenant)
+    finally:
+        connection.close()
+
+
+def decrypt_rows(connection: Connection, plan: TablePlan, part: Part, keyring: Keyring, tenant: str) -> Decrypted:
+    """Read, decrypt and add up the rows of one part."""
+    rows = first = second = cells = failed = 0
+    for row in opened_rows(connection, plan, keyring, tenant, where=part.condition):
+        one, other = halves(row.digest)
+        rows, first, second = rows + 1, first + one, second + other
+        cells += len(row.opened) - row.opened.count(None)
+        failed += len(row.undecryptable)
+    return Decrypted(sums=Sums(rows, first, second), cells=cells, undecryptable=failed)
+
+
+def opened_rows(
+    connection: Connection, plan: TablePlan, keyring: Keyring, tenant: str, *, where: str = "true", order: str = ""
+) -> Iterator[OpenedRow]:
+    """Rows of the target, decrypted; a few thousand, or a few megabytes, in memory at a time."""
+    opener = Opener(keyring, tenant, plan)
+    bound = len(plan.bound)
+    columns = [*(cell.target for cell in plan.bound), *(sealed.cell for sealed in plan.sealed)]
+    query = f"COPY (SELECT {', '.join(columns)} FROM {plan.relation('target')} t WHERE {where}{order}) TO STDOUT (FORMAT binary)"
+    with (
+        named_errors("target", f"{plan.name}: reading encrypted cells"),
+        connection.cursor() as cursor,
+        cursor.copy(query.encode()) as copy,
+    ):
+        copy.set_types(["text"] * bound + ["bytea"] * len(plan.sealed))
+        waiting: list[tuple[Any, ...]] = []
+        size = 0
+        for row in copy.rows():
+            waiting.append(row)
+            size += sum(len(cell) for cell in row if cell is not None)
+            if len(waiting) >= _ROWS or size >= _BYTES:
+                yield from opener.open(waiting, bound)
+                waiting, size = [], 0
+        yield from opener.open(waiting, bound)

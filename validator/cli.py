@@ -1,0 +1,248 @@
+"""`validator`: proves that the target holds what the source holds, or shows where it does not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from runtime.command import (
+    VERSION,
+    Invocation,
+    examples,
+    json_option,
+    pass_invocation,
+    program,
+    progress_option,
+)
+from runtime.keyring import load_keyring
+from runtime.reporting import ProgressChoice
+from schemas.errors import ConfigurationError, ExitCode, ReplicatorError
+from validator import report as reports
+from validator.page import render
+from validator.reconcile import Options, Reconciliation
+from validator.verdict import Layer
+from validator.view import show
+
+main = program("validator", "Proves that the target holds what the source holds, or shows where it does not.")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NAMES = [layer.value for layer in Layer]
+
+
+class _Layers(click.ParamType[tuple[Layer, ...]]):
+    """Names of layers, with commas; a name may stand for several calls of the option."""
+
+    name = "layers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Layer, ...]:
+        if not isinstance(value, str):
+            return tuple(value)
+        found = []
+        for name in filter(None, (part.strip() for part in value.split(","))):
+            if name not in _NAMES:
+                self.fail(f'no layer "{name}"; there are {", ".join(_NAMES)}', param, ctx)
+            found.append(Layer(name))
+        return tuple(found)
+
+
+def _compare_options(function: F) -> F:
+    """What both commands that compare take."""
+    options = [
+        click.option(
+            "--layers", type=_Layers(), multiple=True, metavar="LAYER,…", help=f"Only these: {', '.join(_NAMES)}."
+        ),
+        click.option("--table", "tables", multiple=True, metavar="TABLE", help="Only this table; repeatable."),
+        click.option(
+            "--sample",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Decrypt N random rows a table instead of all; the report states what that proves.",
+        ),
+        click.option(
+            "--seed", type=int, help="Of the random rows; default: another one each time, stated in the report."
+        ),
+        click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Readers a side."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """The options of one call."""
+
+    layers: tuple[tuple[Layer, ...], ...]
+    tables: tuple[str, ...]
+    sample: int | None
+    seed: int | None
+    jobs: int
+
+    def options(self) -> Options:
+        chosen = {layer for group in self.layers for layer in group}
+        if self.layers and not chosen:
+            raise ConfigurationError("--layers names no layer", hint=f"there are {', '.join(_NAMES)}")
+        return Options(
+            layers=tuple(layer for layer in Layer if not chosen or layer in chosen or layer is Layer.GENERATION),
+            tables=self.tables,
+            sample=self.sample,
+            seed=self.seed if self.seed is not None else secrets.randbelow(2**31),
+            jobs=self.jobs,
+        )
+
+
+@main.command(
+    epilog=examples(
+        "validator reconcile",
+        "validator reconcile --layers schema,counts,foreign-keys",
+        "validator reconcile --table orders --sample 3000 --seed 7",
+        "validator reconcile --json > reconcile.json",
+        "validator reconcile --report reconcile.html --json-report reconcile.json",
+    )
+)
+@_compare_options
+@json_option
+@click.option(
+    "--report", "page", type=click.Path(path_type=Path), metavar="FILE.html", help="Write the HTML page there."
+)
+@click.option("--json-report", "saved", type=click.Path(path_type=Path), metavar="FILE", help="Write the JSON there.")
+@progress_option
+@pass_invocation
+def reconcile(
+    invocation: Invocation,
+    *,
+    layers: tuple[tuple[Layer, ...], ...],
+    tables: tuple[str, ...],
+    sample: int | None,
+    seed: int | None,
+    jobs: int,
+    as_json: bool,
+    page: Path | None,
+    saved: Path | None,
+    progress: ProgressChoice,
+) -> ExitCode:
+    """Compare source and target, every table in every layer.
+
+    Both sides are read in one read-only snapshot each. Exit codes: 0 equal in all that was asked for,
+    1 different or rows in quarantine, 2 wrong use, 3 inconclusive (the load has not ended, something
+    could not be looked at), 4 a side cannot be read. Rows are named by a keyed digest of their key;
+    values are never shown.
+    """
+    asked = _Asked(layers=layers, tables=tables, sample=sample, seed=seed, jobs=jobs)
+    report = _compare(invocation, asked, progress, page, saved)
+    _print(report, as_json=as_json)
+    return ExitCode(report["exit_code"])
+
+
+@main.command(
+    epilog=examples(
+        "validator report --html migration.html",
+        "validator report --from reconcile.json --html migration.html",
+        "validator report --json",
+    )
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A JSON report that was saved before; without it both sides are compared now.",
+)
+@click.option("--html", "page", type=click.Path(path_type=Path), metavar="FILE", help="Write the HTML page there.")
+@_compare_options
+@json_option
+@progress_option
+@pass_invocation
+def report(
+    invocation: Invocation,
+    *,
+    source: Path | None,
+    page: Path | None,
+    layers: tuple[tuple[Layer, ...], ...],
+    tables: tuple[str, ...],
+    sample: int | None,
+    seed: int | None,
+    jobs: int,
+    as_json: bool,
+    progress: ProgressChoice,
+) -> ExitCode:
+    """Tell of the migration as a whole: load, source, target and verdict, as one HTML page or as JSON.
+
+    The exit code is the verdict's, also of a report that was saved before.
+    """
+    if source is not None:
+        if layers or tables or sample is not None:
+            raise ConfigurationError(
+                "--from shows what was compared before; --layers, --table and --sample ask to compare"
+            )
+        found = reports.read(source)
+        if page is not None:
+            reports.save(page, render(found))
+    else:
+        asked = _Asked(layers=layers, tables=tables, sample=sample, seed=seed, jobs=jobs)
+        found = _compare(invocation, asked, progress, page, None)
+    _print(found, as_json=as_json)
+    if page is not None:
+        click.echo(f"report written: {page}", err=True)
+    return ExitCode(found["exit_code"])
+
+
+def _compare(
+    invocation: Invocation, asked: _Asked, progress: ProgressChoice, page: Path | None, saved: Path | None
+) -> dict[str, Any]:
+    """Compare, and write what is to be written, also of a run that was cut short."""
+    for path in (page, saved):
+        if path is not None and not path.parent.is_dir():
+            raise ConfigurationError(f"{path}: there is no folder {path.parent}")
+    options = asked.options()
+    keyring = load_keyring(invocation.environment)
+    with invocation.open_report(progress) as report_fact:
+        run = Reconciliation(
+            migration=invocation.migration,
+            source_url=invocation.source.url,
+            target_url=invocation.target.url,
+            keyring=keyring,
+            environment=invocation.environment,
+            options=options,
+            report_fact=report_fact,
+            program_version=VERSION,
+        )
+        try:
+            plain = run.run().to_json()
+        except (KeyboardInterrupt, SystemExit, ReplicatorError):
+            _write(run.report().to_json(), page, saved)
+            raise
+    _write(plain, page, saved)
+    return plain
+
+
+def _write(plain: dict[str, Any], page: Path | None, saved: Path | None) -> None:
+    if saved is not None:
+        reports.save(saved, reports.as_text(plain) + "\n")
+    if page is not None:
+        reports.save(page, render(plain))
+
+
+def _print(plain: dict[str, Any], *, as_json: bool) -> None:
+    """Show the report on stdout. A reader that has gone (`| head`) must not turn "different" into success."""
+    try:
+        if as_json:
+            click.echo(reports.as_text(plain))
+        else:
+            width = None if sys.stdout.isatty() else max(Console().width, 120)
+            show(plain, Console(width=width, highlight=False, soft_wrap=False))
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

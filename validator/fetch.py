@@ -1,0 +1,190 @@
+"""Single rows by their key, as text, cell by cell: a second path beside the sums.
+
+Used to name the columns of rows that differ, and to compare rows drawn at random. Values live in
+memory only for the comparison; what leaves this module are names of columns.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.keyring import Keyring
+from runtime.postgres import Connection, Side
+from schemas.canonical import fingerprint, fingerprint_sql
+from schemas.sql import quote_ident
+from validator.cells import Opener
+from validator.plan import TablePlan
+from validator.sides import named_errors
+
+Key = tuple[str, ...]
+Values = dict[str, str | None]
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One key on both sides: how many rows have it, and the columns in which they differ."""
+
+    key: Key
+    in_source: int
+    in_target: int
+    columns: tuple[str, ...] = ()
+    undecryptable: tuple[str, ...] = ()
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether there is one row on each side and every cell is the same."""
+        return self.in_source == self.in_target == 1 and not self.columns and not self.undecryptable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetcher:
+    """Reads rows of one table on both sides; without a keyring encrypted cells are left out."""
+
+    source: Connection
+    target: Connection
+    plan: TablePlan
+    keyring: Keyring | None
+    tenant: str
+
+    def compare(self, keys: Sequence[Key]) -> Iterator[Compared]:
+        """Each key's row on both sides, in the order given."""
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            there, here = self._source(some), self._target(some)
+            for key in some:
+                yield _compare(key, there.get(key, []), here.get(key, []))
+
+    def _source(self, keys: Sequence[Key]) -> dict[Key, list[Values]]:
+        plan = self.plan
+        texts = {cell.name: cell.source for cell in plan.clear}
+        if self.keyring is not None:
+            texts |= {sealed.name: sealed.source for sealed in plan.sealed}
+        found: dict[Key, list[Values]] = {}
+        for row in self._rows(self.source, "source", list(texts.values()), keys):
+            values: Values = dict(zip(texts, row[len(plan.key) :], strict=True))
+            found.setdefault(tuple(row[: len(plan.key)]), []).append(values)
+        return found
+
+    def _target(self, keys: Sequence[Key]) -> dict[Key, list[Values]]:
+        plan = self.plan
+        sealed = [item.cell for item in plan.sealed] if self.keyring is not None else []
+        rows = self._rows(self.target, "target", [*(cell.target for cell in plan.clear), *sealed], keys)
+        names = [cell.name for cell in plan.clear]
+        width = len(plan.key) + len(names)
+        found: dict[Key, list[Values]] = {}
+        opener = Opener(self.keyring, self.tenant, plan) if self.keyring is not None else None
+        opened = opener.open(rows, width) if opener is not None else []
+        for number, row in enumerate(rows):
+            values: Values = dict(zip(names, row[len(plan.key) : width], strict=True))
+            if opener is not None:
+                values |= dict(zip((item.name for item in plan.sealed), opened[number].opened, strict=True))
+                values |= dict.fromkeys(opened[number].undecryptable, UNDECRYPTABLE)
+            found.setdefault(tuple(row[: len(plan.key)]), []).append(values)
+        return found
+
+    def _rows(
+        self, connection: Connection, side: Side, texts: Sequence[str], keys: Sequence[Key]
+    ) -> list[tuple[Any, ...]]:
+        plan = self.plan
+        names = [f"k{number}" for number in range(len(plan.key))]
+        types = [plan.table.column(cell.name).type for cell in plan.key]
+        on = " AND ".join(
+            f"t.{quote_ident(cell.name)} = k.{name}::{type_}"
+            for cell, name, type_ in zip(plan.key, names, types, strict=True)
+        )
+        columns = ", ".join([*(getattr(cell, side) for cell in plan.key), *texts]).replace("%", "%%")
+        query = (
+            f"SELECT {columns} FROM unnest({', '.join('%s::text[]' for _ in names)}) AS k({', '.join(names)})"
+            f" JOIN {plan.relation(side)} t ON {on}"
+        )
+        parameters = [[key[number] for key in keys] for number in range(len(names))]
+        with named_errors(side, f"{plan.name}: rows by key"):
+            return connection.execute(query.encode(), parameters).fetchall()
+
+
+UNDECRYPTABLE = "\0undecryptable"  # no PostgreSQL text holds a NUL, so no value is this
+
+
+def _compare(key: Key, source: Sequence[Values], target: Sequence[Values]) -> Compared:
+    if len(source) != 1 or len(target) != 1:
+        return Compared(key, len(source), len(target))
+    there, here = source[0], target[0]
+    failed = tuple(name for name, value in here.items() if value == UNDECRYPTABLE)
+    differing = tuple(name for name in there if name not in failed and there[name] != here.get(name))
+    return Compared(key, 1, 1, differing, failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How many rows are drawn at random, and from which seed."""
+
+    count: int
+    seed: int
+
+    @property
+    def other(self) -> Draw:
+        """As many rows, and other ones: for the other side."""
+        return Draw(self.count, self.seed + 1)
+
+
+def draw_keys(connection: Connection, plan: TablePlan, side: Side, draw: Draw, population: int) -> list[Key]:
+    """Keys drawn at random from one side, every row with the same chance; all when there are no more."""
+    rows = _drawn(connection, plan, [getattr(cell, side) for cell in plan.key], draw, population, side=side)
+    return [tuple(str(part) for part in row) for row in rows]
+
+
+def _drawn(
+    connection: Connection, plan: TablePlan, columns: Sequence[str], draw: Draw, population: int, *, side: Side
+) -> list[tuple[Any, ...]]:
+    # BERNOULLI looks at every row by itself; SYSTEM would take whole pages, whose rows are alike.
+    wanted = draw.count + 4 * draw.count**0.5 + 10
+    percent = 100.0 if population <= wanted else 100 * wanted / population
+    sample = "" if percent >= 100 else f" TABLESAMPLE BERNOULLI ({percent:.10f}) REPEATABLE ({draw.seed})"
+    with named_errors(side, f"{plan.name}: drawing rows"):
+        query = f"SELECT {', '.join(columns)} FROM {plan.relation(side)} t{sample}"
+        rows = connection.execute(query.encode()).fetchall()
+    return random.Random(draw.seed).sample(rows, min(draw.count, len(rows)))
+
+
+def compare_keyless(fetcher: Fetcher, draw: Draw, population: int) -> tuple[int, int]:
+    """Rows drawn from the target of a table without a key, and how many of them the source has less often."""
+    plan = fetcher.plan
+    sealed = plan.sealed if fetcher.keyring is not None else ()
+    columns = [*(cell.target for cell in plan.clear), *(item.cell for item in sealed)]
+    drawn = _drawn(fetcher.target, plan, columns, draw, population, side="target")
+    rows: list[tuple[str | None, ...]] = [tuple(row) for row in drawn]
+    if fetcher.keyring is not None and sealed:
+        opened = Opener(fetcher.keyring, fetcher.tenant, plan).open(drawn, len(plan.clear))
+        # A row with a cell that does not open equals no row of the source.
+        rows = [(*row.bound, *row.opened) if not row.undecryptable else (UNDECRYPTABLE,) for row in opened]
+    wanted = Counter(rows)
+    texts = [*(cell.source for cell in plan.clear), *(item.source for item in sealed)]
+    there = _in_source(fetcher.source, plan, texts, wanted)
+    return len(rows), sum(number for row, number in wanted.items() if there[row] < number)
+
+
+def _in_source(
+    source: Connection, plan: TablePlan, texts: Sequence[str], wanted: Counter[tuple[str | None, ...]]
+) -> Counter[tuple[str | None, ...]]:
+    """How often the source has each of these rows: one pass; found by fingerprint, compared as text."""
+    found: Counter[tuple[str | None, ...]] = Counter()
+    if not wanted:
+        return found
+    names = ", ".join(f"c{number}" for number in range(len(texts)))
+    inner = ", ".join(f"{text} AS c{number}" for number, text in enumerate(texts))
+    query = (
+        f"SELECT count(*), {names} FROM (SELECT {fingerprint_sql(list(texts))} AS f, {inner}"
+        f" FROM {plan.relation('source')} t OFFSET 0) q".replace("%", "%%")
+        + f" WHERE f = ANY (%s::bytea[]) GROUP BY {names}"
+    )
+    digests = [fingerprint(row) for row in wanted if len(row) == len(texts)]
+    with named_errors("source", f"{plan.name}: rows of the sample"):
+        for number, *cells in source.execute(query.encode(), (digests,)):
+            found[tuple(cells)] = number
+    return found

@@ -1,0 +1,265 @@
+"""The loop: both sides at one moment each, every layer over every table, one report at the end.
+
+Tables are looked at by a few threads, the largest first; a table's two scans run at once, one on
+each server, and large tables are decrypted in parts by processes of their own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from runtime.introspect import Survey, read_checked_catalogue, read_survey
+from runtime.keyring import Keyring
+from runtime.progress import Progress, QuarantinedRow, instant_text, read_progress, read_quarantine
+from runtime.reporting import Notice, Report, TableDone, TableTotals
+from schemas.canonical import method_for
+from schemas.catalogue import Catalogue, Table
+from schemas.derivation import row_digest
+from schemas.errors import ConfigurationError, KeyringError
+from schemas.mapping import TableMapping, Treatment, table_mapping
+from schemas.migration import Migration
+from schemas.nearest import did_you_mean
+from validator import report as reports
+from validator.decrypt import Decryption
+from validator.generation import Quarantine, current, load_of, look_at_generation, table_load
+from validator.organization import look_at_organization
+from validator.sides import Readers, Server, describe, named_errors
+from validator.table import TableLook
+from validator.verdict import WHOLE, Finding, Judgement, Layer, Request, Verdict, judge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a person may choose. `most` is how many differences a table and layer list; all are counted."""
+
+    layers: tuple[Layer, ...] = tuple(Layer)
+    tables: tuple[str, ...] = ()
+    sample: int | None = None
+    rows: int = 100
+    seed: int = 0
+    jobs: int = 2
+    most: int = 1_000
+
+
+@dataclass
+class Reconciliation:
+    """One run. `report` may be asked at any time; before the end it says that it is not complete."""
+
+    migration: Migration
+    source_url: str = field(repr=False)
+    target_url: str = field(repr=False)
+    keyring: Keyring | None
+    environment: Mapping[str, str] = field(repr=False)
+    options: Options
+    report_fact: Report
+    program_version: str
+
+    def __post_init__(self) -> None:
+        self._began = time.monotonic()
+        self._started_at = instant_text(datetime.now(UTC))
+        self._lock = threading.Lock()
+        self._findings: list[Finding] = []
+        self._counts: dict[str, dict[str, int | None]] = {}
+        self._sums: dict[str, Mapping[str, str]] = {}
+        self._source: Server | None = None
+        self._target: Server | None = None
+        self._progress: Progress | None = None
+        self._quarantine = Quarantine(rows=())
+        self._tables: tuple[str, ...] = ()
+        self._request = Request(layers=self.options.layers, tables=self.options.tables, all_tables=self.options.tables)
+        self._is_complete = False
+
+    def run(self) -> reports.Report:
+        """Look at everything that was asked for.
+
+        Raises:
+            ReplicatorError: a side cannot be read, or the request does not fit; nothing is decided then.
+        """
+        with ExitStack() as stack:
+            source = Readers("source", self.source_url, self.migration.source.schemas[0], count=self.options.jobs)
+            stack.callback(source.close)
+            target = Readers("target", self.target_url, self.migration.schema_, count=self.options.jobs)
+            stack.callback(target.close)
+            try:
+                self._look(source, target)
+            except BaseException:
+                source.cancel()
+                target.cancel()
+                raise
+        self._is_complete = True
+        return self.report()
+
+    def report(self) -> reports.Report:
+        """What is known by now."""
+        findings = tuple(sorted(self._findings, key=_place(self._tables)))
+        judgement = judge(findings, self._request, interrupted=not self._is_complete)
+        return reports.Report(
+            tenant=self.migration.tenant,
+            schema=self.migration.schema_,
+            migration=self.migration.file,
+            migration_digest=self.migration.digest(),
+            program_version=self.program_version,
+            complete=self._is_complete,
+            started_at=self._started_at,
+            ended_at=instant_text(datetime.now(UTC)),
+            seconds=time.monotonic() - self._began,
+            source=self._source,
+            target=self._target,
+            load=load_of(self._progress),
+            tables=tuple(
+                table_load(name, self._progress, self._quarantine, self._counts.get(name, {}), self._sums.get(name, {}))
+                for name in self._request.tables
+            ),
+            request=self._request,
+            sample=self.options.sample,
+            seed=self.options.seed,
+            jobs=self.options.jobs,
+            findings=findings,
+            judgement=judgement,
+            settings={"encryption": "a keyring is set" if self.keyring is not None else "no keyring"},
+        )
+
+    # ---------------------------------------------------------------- the parts of a run
+
+    def _look(self, source: Readers, target: Readers) -> None:
+        self._source = describe(source.first, "source", self.source_url)
+        self._target = describe(target.first, "target", self.target_url)
+        catalogue = read_checked_catalogue(source.first, self.migration)
+        self._tables = tuple(table.name for table in catalogue.tables)
+        self._request = self._checked_request()
+        mappings = {table.name: table_mapping(table, self.migration) for table in catalogue.tables}
+        self._see_keyring(mappings)
+        with named_errors("target", "schema replicator: progress"):
+            self._progress = read_progress(target.first, self.migration.tenant)
+            if self._progress is not None:
+                rows: Sequence[QuarantinedRow] = read_quarantine(target.first, self.migration.tenant)
+                self._quarantine = current(rows, self._progress)
+        found = look_at_generation(self._progress, self.migration.tenant, self._quarantine, self.options.most)
+        self._add(found)
+        if found.verdict is Verdict.INCONCLUSIVE:
+            return  # rows of a load that goes on prove nothing
+        self._warn_of_digest()
+        if Layer.ORGANIZATION in self.options.layers:
+            self._add(look_at_organization(target.first, self.migration, self.keyring, self.environment))
+        if any(layer not in WHOLE for layer in self.options.layers):
+            survey = read_survey(target.first, [self.migration.schema_], side="target")
+            self._look_at_tables(catalogue, mappings, survey, source, target)
+
+    def _checked_request(self) -> Request:
+        for name in self.options.tables:
+            if name not in self._tables:
+                raise ConfigurationError(
+                    f'--table: the migration has no table "{name}"{did_you_mean(name, self._tables)}'
+                )
+        tables = tuple(name for name in self._tables if not self.options.tables or name in self.options.tables)
+        return Request(layers=self.options.layers, tables=tables, all_tables=self._tables)
+
+    def _see_keyring(self, mappings: Mapping[str, TableMapping]) -> None:
+        """Encrypted cells cannot be proven without their key; better said before an hour of work than after."""
+        asked = {Layer.ENVELOPES, Layer.CELLS} & set(self.options.layers)
+        encrypted = any(
+            column.treatment is Treatment.ENCRYPT for name in self._request.tables for column in mappings[name].columns
+        )
+        if asked and encrypted and self.keyring is None:
+            raise KeyringError(
+                f"the migration encrypts columns, and there is no keyring: {', '.join(sorted(asked))} cannot be looked at",
+                hint="set KEYRING and KEYRING_KEK_FILE, or name other layers with --layers",
+            )
+
+    def _warn_of_digest(self) -> None:
+        newest = self._progress.newest if self._progress is not None else None
+        if newest is None or self._progress is None:
+            return
+        if self.migration.digest() not in (newest.migration_digest, self._progress.tenant.accepted_digest):
+            self.report_fact(
+                Notice("the migration has changed since it was loaded; the target is compared with what it says now")
+            )
+
+    def _look_at_tables(
+        self,
+        catalogue: Catalogue,
+        mappings: Mapping[str, TableMapping],
+        survey: Survey,
+        source: Readers,
+        target: Readers,
+    ) -> None:
+        asked = [table for table in catalogue.tables if table.name in self._request.tables]
+        for table in asked:
+            self.report_fact(TableTotals(table=table.name, rows=None))
+        with (
+            Decryption(target.moment, self.keyring, self.migration.tenant, self.options.jobs) as decryption,
+            ThreadPoolExecutor(self.options.jobs, thread_name_prefix="source") as at_source,
+            ThreadPoolExecutor(self.options.jobs, thread_name_prefix="table") as tables,
+        ):
+            look = TableLook(
+                migration=self.migration,
+                catalogue=catalogue,
+                survey=survey,
+                source=source,
+                target=target,
+                at_source=at_source,
+                decryption=decryption,
+                keyring=self.keyring,
+                quarantine=self._quarantine,
+                progress=self._progress,
+                digest=self._digest,
+                options=self.options,
+                add=self._add,
+                counted=self._counted,
+                report_fact=self.report_fact,
+                method=method_for(source.encoding, target.encoding),
+            )
+            waiting: dict[Future[None], Table] = {
+                tables.submit(look.look_at, mappings[table.name]): table
+                for table in sorted(asked, key=lambda table: -table.bytes)
+            }
+            try:
+                self._await(waiting)
+            except BaseException:
+                for future in waiting:
+                    future.cancel()
+                decryption.stop()
+                source.cancel()
+                target.cancel()
+                raise
+
+    def _await(self, waiting: dict[Future[None], Table]) -> None:
+        while waiting:
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                table = waiting.pop(future)
+                future.result()
+                self.report_fact(TableDone(table=table.name, rows=self._counts.get(table.name, {}).get("target")))
+
+    def _add(self, finding: Finding) -> None:
+        with self._lock:
+            self._findings.append(finding)
+
+    def _counted(self, table: str, counts: Mapping[str, int | None], sums: Mapping[str, str]) -> None:
+        with self._lock:
+            self._counts[table] = dict(counts)
+            self._sums[table] = dict(sums)
+
+    def _digest(self, key: Sequence[str]) -> str:
+        """The keyed digest by which quarantine, log messages and this report name a row."""
+        if not key:
+            return ""
+        if self.keyring is not None:
+            return self.keyring.digest_of(self.migration.tenant, tuple(key))
+        secret = self._progress.tenant.log_id if self._progress is not None else self.migration.tenant
+        return row_digest(secret.encode(), key)
+
+
+def _place(tables: Sequence[str]) -> Callable[[Finding], tuple[int, int]]:
+    order = {name: number for number, name in enumerate(tables)}
+    layers = list(Layer)
+    return lambda finding: (layers.index(finding.layer), order.get(finding.table, -1))
+
+
+__all__ = ["Judgement", "Options", "Reconciliation"]

@@ -1,0 +1,233 @@
+"""Layer `schema`: the target's definition of a table against what the source and the migration ask for. Pure.
+
+The expectation is written down here a second time, on purpose: a verifier that asked the
+consumer what it meant to build would agree with every defect of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from schemas.catalogue import Catalogue, Column, Constraint, Index, Key, Table, UserType
+from schemas.mapping import ColumnMapping, TableMapping, Treatment
+from validator.verdict import Difference, Finding, Kind, Layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceState:
+    """A sequence of the target and the largest value of the column that it fills."""
+
+    column: str
+    next_value: int
+    maximum: int | None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the next insert would take a value that a row already has, or has passed."""
+        return self.maximum is not None and self.next_value <= self.maximum
+
+
+def compare_schema(
+    mapping: TableMapping, target: Table | None, *, types: Sequence[str] = (), sequences: Sequence[SequenceState] = ()
+) -> Finding:
+    """Everything that differs in the definition of one table.
+
+    `types` are differences of user-defined types that the table's columns have. `target` is
+    None when the table is not there.
+    """
+    table = mapping.table
+    problems: list[tuple[str, str]] = [("", text) for text in types]
+    if target is None:
+        problems.append(("", "the table is missing"))
+    else:
+        problems += _columns(mapping, target)
+        problems += _keys(mapping, target)
+        problems += _foreign_keys(table, target)
+        problems += _checks(mapping, target)
+        problems += _indexes(mapping, target)
+        problems += [
+            (state.column, f"the sequence is behind: next value {state.next_value}, largest value {state.maximum}")
+            for state in sequences
+            if state.is_behind
+        ]
+    there = len(table.columns) + len(mapping.added) + 1 + len(table.uniques) + len(table.foreign_keys)
+    there += (
+        len(table.checks)
+        + len(table.exclusions)
+        + len(table.indexes)
+        + len(sequences)
+        + (table.primary_key is not None)
+    )
+    return Finding(
+        layer=Layer.SCHEMA,
+        table=table.name,
+        looked_at=there,
+        there=there,
+        unit="definitions",
+        differences=tuple(
+            Difference(
+                layer=Layer.SCHEMA,
+                table=table.name,
+                kind=Kind.SCHEMA,
+                columns=(column,) if column else (),
+                detail=detail,
+            )
+            for column, detail in problems
+        ),
+        notes=tuple(_notes(mapping, target)),
+    )
+
+
+def changed_types(source: Catalogue, target: Mapping[str, UserType], table: Table) -> tuple[str, ...]:
+    """User-defined types of a table's columns that are missing in the target or mean something else."""
+    named = {_bare(column.type) for column in table.columns}
+    problems = []
+    for item in source.types:
+        if item.name not in named and f'"{item.name}"' not in named:
+            continue
+        found = target.get(item.name)
+        if found is None:
+            problems.append(f'type "{item.name}" is missing')
+        elif found.kind != item.kind or (
+            found.labels != item.labels if item.labels else found.definition != item.definition
+        ):
+            problems.append(f'type "{item.name}" is defined otherwise')
+    return tuple(problems)
+
+
+def _bare(type_: str) -> str:
+    return type_.removesuffix("[]")
+
+
+def _columns(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
+    found = {column.name: column for column in target.columns}
+    treated = {column.name: column for column in mapping.columns}
+    for column in mapping.table.columns:
+        if column.name not in found:
+            yield column.name, "the column is missing"
+            continue
+        yield from _column(column, treated.get(column.name), found[column.name])
+    for added in mapping.added:
+        if added.name not in found:
+            yield added.name, "the added column is missing"
+    moved = found.get(mapping.migrated_at)
+    if moved is None:
+        yield mapping.migrated_at, "the column that shows the instant of a row is missing"
+    elif moved.type != "timestamp with time zone" or not moved.not_null:
+        yield mapping.migrated_at, "the column that shows the instant of a row must be timestamptz NOT NULL"
+    known = {column.name for column in mapping.table.columns} | {added.name for added in mapping.added}
+    for name in sorted(found.keys() - known - {mapping.migrated_at}):
+        yield name, "a column that neither the source nor the migration has"
+
+
+def _column(column: Column, treated: ColumnMapping | None, found: Column) -> Iterator[tuple[str, str]]:
+    expected_type = column.type if treated is None else treated.target_type
+    if found.type != expected_type:
+        yield column.name, f"type is {found.type}, must be {expected_type}"
+    if found.not_null != column.not_null:
+        yield column.name, f"is {'' if found.not_null else 'not '}NOT NULL, must {'' if column.not_null else 'not '}be"
+    if column.generated is not None or found.generated is not None:
+        if column.generated != found.generated:
+            yield column.name, "is generated otherwise than at the source"
+        return
+    if treated is not None and treated.treatment is not Treatment.CLEAR:
+        if found.default is not None:
+            yield column.name, "has a default, which would be a value of the wrong kind"
+        return
+    if found.identity != column.identity:
+        yield column.name, f"identity is {found.identity or 'none'}, must be {column.identity or 'none'}"
+    elif found.default != column.default:
+        yield column.name, "the default differs from the source's" if found.default else "the default is missing"
+    if found.collation != column.collation:
+        yield column.name, f"collation is {found.collation or 'default'}, must be {column.collation or 'default'}"
+
+
+def _keys(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
+    table = mapping.table
+    if table.primary_key is not None:
+        found = target.primary_key.columns if target.primary_key else ()
+        if found != table.primary_key.columns:
+            yield (
+                "",
+                f"the primary key is ({', '.join(found) or 'none'}), must be ({', '.join(table.primary_key.columns)})",
+            )
+    changed = {column.name for column in mapping.columns if column.treatment is not Treatment.CLEAR}
+    there = {key.definition for key in target.uniques} | {exclusion.definition for exclusion in target.exclusions}
+    wanted: list[Key | Constraint] = [*table.uniques, *table.exclusions]
+    for item in wanted:
+        if item.definition not in there and not mentions(item.definition, changed):
+            yield "", f'constraint "{item.name}" is missing: {item.definition}'
+
+
+def _foreign_keys(table: Table, target: Table) -> Iterator[tuple[str, str]]:
+    there = {_without_state(key.definition): key for key in target.foreign_keys}
+    for key in table.foreign_keys:
+        found = there.get(_without_state(key.definition))
+        if found is None:
+            yield "", f'foreign key "{key.name}" is missing: {_without_state(key.definition)}'
+        elif key.validated and not found.validated:
+            yield "", f'foreign key "{key.name}" is not validated, at the source it is'
+
+
+def _checks(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
+    changed = {column.name for column in mapping.columns if column.treatment is not Treatment.CLEAR}
+    there = {_without_state(check.definition): check for check in target.checks}
+    for check in mapping.table.checks:
+        if mentions(check.definition, changed):
+            continue
+        found = there.get(_without_state(check.definition))
+        if found is None:
+            yield "", f'check "{check.name}" is missing'
+        elif check.validated and not found.validated:
+            yield "", f'check "{check.name}" is not validated, at the source it is'
+    for column in mapping.columns:
+        if column.treatment is Treatment.ENCRYPT and not any(
+            mentions(text, {column.name}) and "get_byte" in text and "254" in text for text in there
+        ):
+            yield column.name, "no check keeps plaintext out of this encrypted column"
+
+
+def _indexes(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
+    encrypted = {column.name for column in mapping.columns if column.treatment is Treatment.ENCRYPT}
+    there = {(index.unique, _method(index)) for index in target.indexes}
+    for index in mapping.table.indexes:
+        if mentions(_method(index), encrypted) or encrypted.intersection(index.columns):
+            continue
+        if (index.unique, _method(index)) not in there:
+            yield "", f'{"unique " if index.unique else ""}index "{index.name}" is missing: {_method(index)}'
+
+
+def _notes(mapping: TableMapping, target: Table | None) -> Iterator[str]:
+    """Definitions that the migration makes meaningless: said, not held against the target."""
+    if target is None:
+        return
+    changed = {column.name for column in mapping.columns if column.treatment is not Treatment.CLEAR}
+    table = mapping.table
+    items: list[Key | Constraint] = [*table.uniques, *table.exclusions, *table.checks]
+    left = [item.name for item in items if mentions(item.definition, changed)]
+    left += [index.name for index in table.indexes if mentions(_method(index), changed)]
+    if left:
+        yield f"left out, because their columns are encrypted or transformed: {', '.join(sorted(left))}"
+
+
+def _method(index: Index) -> str:
+    """What follows USING: the name, the schema and the table are not part of what an index means."""
+    return index.definition.partition(" USING ")[2]
+
+
+def _without_state(definition: str) -> str:
+    return re.sub(r"\s+NOT VALID\s*$", "", definition)
+
+
+def mentions(definition: str, columns: Iterable[str]) -> bool:
+    """Whether a definition names one of the columns; what stands in quoted text does not count.
+
+    >>> mentions("CHECK ((email)::text <> 'phone'::text)", ["phone"]), mentions('UNIQUE ("Phone")', ["Phone"])
+    (False, True)
+    """
+    code = re.sub(r"'(?:[^']|'')*'", "''", definition)
+    quoted = {name.replace('""', '"') for name in re.findall(r'"((?:[^"]|"")+)"', code)}
+    plain = set(re.findall(r"[^\W\d][\w$]*", re.sub(r'"(?:[^"]|"")+"', " ", code)))
+    return not (quoted | plain).isdisjoint(columns)
