@@ -18,7 +18,7 @@ from typing import Any
 import fastavro
 
 from runtime.control import open_value
-from runtime.kafka import LogRecord, read_all
+from runtime.kafka import Admin, LogRecord, read_all
 from runtime.keyring import Keyring
 from runtime.settings import KafkaSettings
 from schemas.errors import ConfigurationError, ContractError
@@ -91,7 +91,12 @@ def read_records(settings: KafkaSettings, start: Position | None, topic: str, li
 
 def record_at(settings: KafkaSettings, position: Position, *, log: str | None = None) -> LogRecord | None:
     """The record at `position`, or the first one after it; None when there is none."""
-    place = position.partition
+    place, admin = position.partition, Admin(settings)
+    if not admin.exists(position.topic):
+        return None
+    begin, end = admin.begin_offsets(position.topic), admin.end_offsets(position.topic)
+    if not begin.get(place, 0) <= position.offset < end.get(place, 0):  # asking for it would be an error
+        return None
     found = read_all(settings, position.topic, log=log, partitions=[place], start={place: position.offset})
     try:
         return next(found, None)
