@@ -109,6 +109,8 @@ class Loader:
         if clears:
             self.connection.execute(f"TRUNCATE {self._staging}".encode())
         self._copy(self._into_staging, rows)
+        # A group is small beside its table: read the table by its key, never as a whole for each group.
+        self.connection.execute("SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off")
         self.connection.execute(self._insert.encode())
 
     def committed(self) -> None:
@@ -164,9 +166,13 @@ class Loader:
             f"{quote_ident(name)} = excluded.{quote_ident(name)}" for name in columns if name not in settled
         )
         instant = quote_ident(self.mapping.migrated_at)
-        older = "<=" if self.reapply else "<"
+        older, as_new = ("<=", ">") if self.reapply else ("<", ">=")
+        same = " AND ".join(f"o.{quote_ident(name)} = s.{quote_ident(name)}" for name in table.key)
+        # A row that is as new is left out before the conflict, which would lock and so rewrite its page.
         return (
-            f"{statement} ON CONFLICT ({', '.join(map(quote_ident, table.key))}) DO UPDATE SET {sets} "
+            f"{statement} WHERE NOT EXISTS (SELECT FROM {quote_ident(table.name)} AS o "
+            f"WHERE {same} AND o.{instant} {as_new} s.{instant}) "
+            f"ON CONFLICT ({', '.join(map(quote_ident, table.key))}) DO UPDATE SET {sets} "
             f"WHERE t.{instant} {older} excluded.{instant}"
         )
 
