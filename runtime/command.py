@@ -18,8 +18,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -196,9 +196,8 @@ class Program(click.Group):
 
     def _run(self, given: list[str], name: str, extra: MutableMapping[str, Any]) -> int:
         spoken = _Spoken.of(given)
-        _end_on_sigterm()
         try:
-            with self.make_context(name, list(given), **extra) as context:
+            with _ended_by_sigterm(), self.make_context(name, list(given), **extra) as context:
                 result = self.invoke(context)
             sys.stdout.flush()
             return int(result) if isinstance(result, int) else ExitCode.DONE
@@ -300,14 +299,21 @@ def _nobody_reads() -> int:
     return ExitCode.DONE
 
 
-def _end_on_sigterm() -> None:
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
     """SIGTERM unwinds like an exit, so that transactions and connections are closed; loops use StopFlag."""
 
     def end(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
         raise SystemExit(ExitCode.TERMINATED)
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 # ---------------------------------------------------------------- shared options

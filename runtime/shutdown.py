@@ -23,6 +23,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._is_signalled = False
         self._code = ExitCode.DONE
         self._former: dict[signal.Signals, object] = {}
 
@@ -41,8 +42,9 @@ class StopFlag:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         code = _CODES[signal.Signals(number)]
-        if self._event.is_set():
+        if self._event.is_set() or self._is_signalled:
             os._exit(code)
+        self._is_signalled = True  # before the event, whose lock a second signal within this call would wait for
         self._code = code
         self._event.set()
 

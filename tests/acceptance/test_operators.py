@@ -1,6 +1,7 @@
 """What an operator does after a load: look, try again, go back, rebuild; through the programs as they are run."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from click.testing import CliRunner
+
+from consumer.cli import main
 
 SOURCE = """
 CREATE TABLE customers (id int PRIMARY KEY, email text);
@@ -42,10 +46,16 @@ class Shop:
 
     def __call__(self, program: str, *arguments: str, code: int = 0, without: str = "") -> str:
         environment = {name: value for name, value in self.environment.items() if name != without}
-        done = self.run_program(program, *arguments, env=environment)
-        assert done.returncode == code, f"{program} {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "@example.com" not in done.stderr
-        return done.stdout if code == 0 and done.stdout else done.stderr
+        if program == "consumer" and arguments[0] != "run":  # in this process: a new one takes a second to begin
+            unset = dict.fromkeys(name for name in os.environ if name.startswith(("KAFKA_", "KEYRING")))
+            told = CliRunner().invoke(main, arguments, env={**unset, **environment})
+            ended, out, err = told.exit_code, told.stdout, told.stderr
+        else:
+            done = self.run_program(program, *arguments, env=environment)
+            ended, out, err = done.returncode, done.stdout, done.stderr
+        assert ended == code, f"{program} {arguments}: {ended}\n{out}\n{err}"
+        assert "@example.com" not in err
+        return out if code == 0 and out else err
 
     def load(self, code: int = 0, **options: str) -> str:
         return self("consumer", "run", "--until-complete", "--progress", "none", code=code, **options)
@@ -167,7 +177,7 @@ def test_a_row_that_the_target_refused_is_applied_when_the_target_lets_it(shop: 
 def test_a_replay_rewrites_nothing_unless_told_to_and_the_log_alone_rebuilds_all(shop: Shop) -> None:
     before = shop.versions()
 
-    shown = shop.run_program("consumer", "replay", "--yes", env=shop.environment).stderr
+    shown = shop("consumer", "replay", "--yes")
     shop.load(code=1)
     assert "replay of tenant" in shown
     assert "orders" in shown

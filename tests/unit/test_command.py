@@ -33,11 +33,7 @@ def run(action, *args: str) -> Result:
         """Do it."""
         return action(invocation)
 
-    former = signal.getsignal(signal.SIGTERM)
-    try:
-        return CliRunner().invoke(main, ["act", *args])
-    finally:
-        signal.signal(signal.SIGTERM, former)
+    return CliRunner().invoke(main, ["act", *args])
 
 
 def raising(error: BaseException):
