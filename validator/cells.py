@@ -196,11 +196,14 @@ def decrypt_rows(connection: Connection, plan: TablePlan, part: Part, keyring: K
 def opened_rows(
     connection: Connection, plan: TablePlan, keyring: Keyring, tenant: str, *, where: str = "true", order: str = ""
 ) -> Iterator[OpenedRow]:
-    """Rows of the target, decrypted; a few thousand, or a few megabytes, in memory at a time."""
+    """Rows of the target that have an encrypted cell, decrypted; a few thousand, or a few megabytes, in memory at a time."""
     opener = Opener(keyring, tenant, plan)
     bound = len(plan.bound)
     columns = [*(cell.target for cell in plan.bound), *(sealed.cell for sealed in plan.sealed)]
-    query = f"COPY (SELECT {', '.join(columns)} FROM {plan.relation('target')} t WHERE {where}{order}) TO STDOUT (FORMAT binary)"
+    query = (
+        f"COPY (SELECT {', '.join(columns)} FROM {plan.relation('target')} t"
+        f" WHERE {plan.has_sealed} AND {where}{order}) TO STDOUT (FORMAT binary)"
+    )
     with (
         named_errors("target", f"{plan.name}: reading encrypted cells"),
         connection.cursor() as cursor,

@@ -46,11 +46,8 @@ class Naming:
     ) -> tuple[tuple[Difference, ...], int]:
         """The differences to list, and how many rows differ in all."""
         listed = self._listed(differing_rows(source, target))
-        compared = {
-            item.key: item
-            for item in self.fetcher.compare([row.key for row in listed.keyed if row.kind is Kind.VALUE_MISMATCH])
-        }
-        differences = [self._difference(layer, row, compared.get(row.key)) for row in listed.keyed]
+        compared = {item.key: item for item in self.fetcher.compare([row.key for row in listed.keyed])}
+        differences = [self._difference(layer, row, compared[row.key]) for row in listed.keyed]
         differences += [
             Difference(
                 layer=layer, table=self.plan.name, kind=kind, rows=rows, detail=_TELLS[kind] + " (no key names them)"
@@ -69,20 +66,19 @@ class Naming:
                 listed.keyed.append(row)
         return listed
 
-    def _difference(self, layer: Layer, row: Found, compared: Compared | None) -> Difference:
+    def _difference(self, layer: Layer, row: Found, compared: Compared) -> Difference:
         named = self.digest(row.key)
-        kind = row.kind
-        columns: tuple[str, ...] = ()
-        detail = ""
-        if compared is not None:
-            kind = Kind.UNDECRYPTABLE if compared.undecryptable else row.kind
-            columns = compared.undecryptable or compared.columns
-        elif row.kind is Kind.MISSING_IN_TARGET:
-            found = self.quarantine.find(self.plan.name, named)
-            kind = kind_of(Compared(row.key, 1, 0), found)
-            detail = f"in quarantine: {found.reason}" if found is not None else ""
+        found = self.quarantine.find(self.plan.name, named)
+        # The second path sees whole rows; the first one's word stands where it sees nothing wrong.
+        kind = row.kind if compared.is_equal else kind_of(compared, found)
         return Difference(
-            layer=layer, table=self.plan.name, kind=kind, key=named, columns=columns, rows=row.rows, detail=detail
+            layer=layer,
+            table=self.plan.name,
+            kind=kind,
+            key=named,
+            columns=compared.undecryptable or compared.columns,
+            rows=row.rows,
+            detail=f"in quarantine: {found.reason}" if found and kind in (Kind.QUARANTINED, Kind.DISCARDED) else "",
         )
 
 

@@ -71,6 +71,7 @@ class InSql:
     plan: TablePlan
     side: Side
     texts: tuple[str, ...]
+    where: str = "true"
 
     def _from(self) -> str:
         keys = [getattr(cell, self.side) for cell in self.plan.key]
@@ -78,7 +79,7 @@ class InSql:
         listed = ", ".join(f"{text} AS k{number}" for number, text in enumerate(keys))
         return (
             f"(SELECT {fingerprint_sql(list(self.texts))} AS f, {named} AS k{', ' + listed if listed else ''}"
-            f" FROM {self.plan.relation(self.side)} t OFFSET 0) q"
+            f" FROM {self.plan.relation(self.side)} t WHERE {self.where} OFFSET 0) q"
         )
 
     def buckets(self) -> dict[int, Sums]:

@@ -105,6 +105,15 @@ class TablePlan:
         """
         return self.key or self.clear
 
+    @property
+    def has_sealed(self) -> str:
+        """SQL, on both sides: whether any encrypted cell of a row is not NULL.
+
+        Rows without one are left out on both sides: the other rows, their number and their sums
+        being the same says that these are the same rows too.
+        """
+        return f"num_nonnulls({', '.join(item.cell for item in self.sealed)}) > 0"
+
 
 def table_plan(mapping: TableMapping, target: Table, schema: str) -> TablePlan:
     """The plan of one table; columns that the target lacks are left out and said."""

@@ -85,7 +85,7 @@ def scan(connection: Connection, plan: TablePlan, side: Side, wanted: Wanted, kn
     return Scan(
         rows=rows,
         clear=Sums(rows, *_halves(values)) if wanted.clear else None,
-        sealed=Sums(rows, *_halves(values)) if _sums_sealed(plan, side, wanted) else None,
+        sealed=Sums(next(values), *_halves(values)) if _sums_sealed(plan, side, wanted) else None,
         columns={item.name: _column(item, values) for item in plan.summed} if wanted.columns else {},
         envelopes={item.name: _envelopes(side, values) for item in plan.sealed} if wanted.envelopes else {},
         noticed=tuple(next(values) for _ in plan.noticed) if side == "source" else (),
@@ -122,8 +122,8 @@ def scan_sql(plan: TablePlan, side: Side, wanted: Wanted, known_kids: Sequence[i
         outer += sums_sql("clear", wanted.method)
     if _sums_sealed(plan, side, wanted):
         texts = [*(cell.source for cell in plan.bound), *(item.source for item in plan.sealed)]
-        inner.append(f"{fingerprint_sql(texts)} AS sealed")
-        outer += sums_sql("sealed")
+        inner.append(f"CASE WHEN {plan.has_sealed} THEN {fingerprint_sql(texts)} END AS sealed")
+        outer += ["count(sealed)", *sums_sql("sealed")]
     for number, item in enumerate(plan.summed if wanted.columns else ()):
         inner.append(f"{item.source if side == 'source' else item.target} AS n{number}")
         outer += item.outputs(f"n{number}")

@@ -218,7 +218,7 @@ class TableLook:
             assert self.keyring is not None
             with self.source.borrow() as source:
                 texts = [*(cell.source for cell in plan.bound), *(item.source for item in plan.sealed)]
-                one = InSql(source, plan, "source", tuple(texts))
+                one = InSql(source, plan, "source", tuple(texts), plan.has_sealed)
                 other = ByDecrypting(target, plan, self.keyring, self.migration.tenant)
                 named = self._naming(source, target, plan, self.keyring).name(Layer.CELLS, one, other)
         self.add(
