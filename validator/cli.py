@@ -28,6 +28,7 @@ from runtime.reporting import ProgressChoice
 from schemas.errors import ConfigurationError, ExitCode, ReplicatorError
 from validator import report as reports
 from validator.page import render
+from validator.patience import wait_until_ended
 from validator.reconcile import Options, Reconciliation
 from validator.verdict import Layer
 from validator.view import show
@@ -108,6 +109,7 @@ class _Asked:
         "validator reconcile --table orders --sample 3000 --seed 7",
         "validator reconcile --json > reconcile.json",
         "validator reconcile --report reconcile.html --json-report reconcile.json",
+        "validator reconcile --wait 600                # beside a load that still runs",
     )
 )
 @_compare_options
@@ -116,6 +118,13 @@ class _Asked:
     "--report", "page", type=click.Path(path_type=Path), metavar="FILE.html", help="Write the HTML page there."
 )
 @click.option("--json-report", "saved", type=click.Path(path_type=Path), metavar="FILE", help="Write the JSON there.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Wait that long at most for the load to end before comparing.",
+)
 @progress_option
 @pass_invocation
 def reconcile(
@@ -129,6 +138,7 @@ def reconcile(
     as_json: bool,
     page: Path | None,
     saved: Path | None,
+    wait_s: float | None,
     progress: ProgressChoice,
 ) -> ExitCode:
     """Compare source and target, every table in every layer.
@@ -139,6 +149,10 @@ def reconcile(
     values are never shown.
     """
     asked = _Asked(layers=layers, tables=tables, sample=sample, seed=seed, jobs=jobs)
+    if wait_s is not None:
+        with invocation.open_report(progress) as report_fact:
+            url, migration = invocation.target.url, invocation.migration
+            wait_until_ended(url, migration.schema_, migration.tenant, wait_s=wait_s, report=report_fact)
     report = _compare(invocation, asked, progress, page, saved)
     _print(report, as_json=as_json)
     return ExitCode(report["exit_code"])
