@@ -62,9 +62,9 @@ def retry_(invocation: Invocation, *, tables: tuple[str, ...]) -> ExitCode:
     ):
         quarantined(connection, known_progress(connection, session.tenant), tables=tables)
         done = retry(session, connection, report, tables)
-    click.echo(f"{done.applied:,} rows applied, {done.refused:,} refused again", err=True)
+    click.echo(f"{_rows(done.applied)} applied, {done.refused:,} refused again", err=True)
     if done.waiting:
-        click.echo(f"{done.waiting:,} rows wait until their tables have loaded", err=True)
+        click.echo(f"{_rows(done.waiting)} to be tried when their tables have loaded", err=True)
     if done.refused:
         click.echo("`consumer quarantine list` says why", err=True)
     return ExitCode.DIFFERENT if done.refused or done.waiting else ExitCode.DONE
@@ -90,7 +90,11 @@ def discard_(invocation: Invocation, *, tables: tuple[str, ...], ids: tuple[int,
         if not rows:
             click.echo("no row stands in quarantine", err=True)
             return
-        what = [f"discards {len(rows):,} rows of tenant {tenant} for good:", *lines(rows)]
+        what = [f"discards {_rows(len(rows))} of tenant {tenant} for good:", *lines(rows)]
         confirm(what, tenant, yes=yes)
         count = discard(connection, tenant, rows)
-    click.echo(f"{count:,} rows discarded", err=True)
+    click.echo(f"{_rows(count)} discarded", err=True)
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" + ("" if count == 1 else "s")

@@ -8,7 +8,7 @@ for them is done too: vanished rows are pruned, constraints made and foreign key
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -78,7 +78,7 @@ def retry(session: Session, connection: Connection, report: Report, tables: Sequ
             break
         left = refused
     if applied:
-        _finish(session, connection, report)
+        _finish(session, connection, {row.generation for row in ready}, report)
     return Retried(applied, len(ready) - applied, len(rows) - len(ready))
 
 
@@ -98,7 +98,7 @@ def _is_settled(progress: Progress, row: QuarantinedRow) -> bool:
     )
 
 
-def _finish(session: Session, connection: Connection, report: Report) -> None:
+def _finish(session: Session, connection: Connection, generations: Iterable[int], report: Report) -> None:
     progress = read_progress(connection, session.tenant)
     ended = [] if progress is None else [n for n, item in progress.generations.items() if item.ended_at is not None]
     if progress is None or not ended or progress.running is not None:
@@ -111,7 +111,7 @@ def _finish(session: Session, connection: Connection, report: Report) -> None:
             report(Notice(f"{pruned.table}: {pruned.rows} rows that vanished at the source are deleted"))
     settle_constraints(session, connection, report)
     with connection.transaction():
-        whole = note_whole(connection, session.tenant)
+        whole = note_whole(connection, session.tenant, generations)
     for number in whole:
         report(Notice(f"generation {number} is whole now"))
 

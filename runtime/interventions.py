@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -27,16 +28,16 @@ def forget_tenant(connection: psycopg.Connection[Any], tenant: str) -> None:
     connection.execute("DELETE FROM replicator.tenants WHERE tenant = %s", (tenant,))
 
 
-def note_whole(connection: psycopg.Connection[Any], tenant: str) -> tuple[int, ...]:
-    """Mark ended generations whole that have no row in quarantine any more; returns their numbers."""
+def note_whole(connection: psycopg.Connection[Any], tenant: str, generations: Iterable[int]) -> tuple[int, ...]:
+    """Mark those of ended generations whole that have no row in quarantine any more; returns their numbers."""
     rows = connection.execute(
         """
         UPDATE replicator.generations g SET whole = true
-        WHERE g.tenant = %s AND g.state = 'ended' AND g.whole IS FALSE AND NOT EXISTS (
+        WHERE g.tenant = %s AND g.generation = ANY (%s) AND g.state = 'ended' AND g.whole IS FALSE AND NOT EXISTS (
             SELECT FROM replicator.quarantine q WHERE q.tenant = g.tenant AND q.generation = g.generation)
         RETURNING g.generation
         """,
-        (tenant,),
+        (tenant, list(generations)),
     ).fetchall()
     return tuple(sorted(row[0] for row in rows))
 

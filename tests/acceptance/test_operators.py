@@ -208,6 +208,31 @@ def test_a_replay_rewrites_nothing_unless_told_to_and_the_log_alone_rebuilds_all
     shop("validator", "reconcile", code=1)
 
 
+def test_the_last_row_out_of_quarantine_makes_the_generation_whole(shop: Shop) -> None:
+    with psycopg.connect(shop.environment["POSTGRES_URL"], autocommit=True) as source:
+        source.execute(
+            "UPDATE orders SET percent = '15' WHERE id IN (7, 8); UPDATE customers SET email = 'new' WHERE id = 17;"
+            "DELETE FROM orders WHERE customer = 5; DELETE FROM customers WHERE id = 5"
+        )
+    shop("producer", "snapshot", "--progress", "none")
+    shop.query("ALTER TABLE SHOP.customers ADD CONSTRAINT h7 CHECK (id <> 17) NOT VALID")
+    shop.load(code=1)
+    assert shop.query("SELECT count(*) FROM SHOP.customers") == [(2500,)]  # not pruned while one is in quarantine
+
+    shop.query("ALTER TABLE SHOP.customers DROP CONSTRAINT h7")
+    assert "1 row applied, 0 refused" in shop("consumer", "quarantine", "retry")
+
+    assert shop.query("SELECT count(*) FROM SHOP.customers") == [(2499,)]
+    assert shop.query("SELECT whole FROM replicator.generations ORDER BY generation") == [(False,), (True,)]
+    assert shop.query("SELECT DISTINCT state FROM replicator.foreign_keys") == [("valid",)]
+    shop("validator", "reconcile")
+
+    before = shop.versions()
+    assert "generation 2\n" in shop("consumer", "replay", "--yes")  # the first is not applied again
+    shop.load()
+    assert shop.versions() == before
+
+
 def test_replay_and_rollback_are_refused_while_a_consumer_lives(
     shop: Shop, spawn: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
