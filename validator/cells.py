@@ -65,7 +65,11 @@ class Decrypted:
 
 @dataclass(frozen=True, slots=True)
 class OpenedRow:
-    """A row of the target: its clear cells, its decrypted ones, and columns that do not open."""
+    """A row of the target: its clear cells, its decrypted ones, and columns that do not open.
+
+    In place of a cell that does not open stands a text that no row of the source has, so such a
+    row differs from every row, also from one that has NULL there.
+    """
 
     bound: Cells
     opened: Cells
@@ -100,7 +104,6 @@ class Opener:
             if any(cell is _FAILED for cell in cells):
                 pairs = zip(self._plan.sealed, cells, strict=True)
                 failed = tuple(sealed.name for sealed, cell in pairs if cell is _FAILED)
-                cells = tuple(None if cell is _FAILED else cell for cell in cells)
             opened.append(OpenedRow(tuple(row[:bound]), cells, failed))
         return opened
 
@@ -147,7 +150,7 @@ class Opener:
         return self._ciphers[column, kid]
 
 
-_FAILED = "\0"  # no PostgreSQL text holds a NUL, so no plaintext is this; compared by identity all the same
+_FAILED = "\0"  # no PostgreSQL text holds a NUL; told from a plaintext that does by identity
 
 
 def _utf8(plain: bytes) -> str:
@@ -188,7 +191,7 @@ def decrypt_rows(connection: Connection, plan: TablePlan, part: Part, keyring: K
     for row in opened_rows(connection, plan, keyring, tenant, where=part.condition):
         one, other = halves(row.digest)
         rows, first, second = rows + 1, first + one, second + other
-        cells += len(row.opened) - row.opened.count(None)
+        cells += len(row.opened) - row.opened.count(None) - len(row.undecryptable)
         failed += len(row.undecryptable)
     return Decrypted(sums=Sums(rows, first, second), cells=cells, undecryptable=failed)
 
