@@ -11,7 +11,6 @@ import click
 
 from consumer.commands_inspect import inspect
 from consumer.commands_keys import keys
-from consumer.commands_keys import keys
 from consumer.commands_quarantine import quarantine
 from consumer.commands_undo import replay_command, rollback_command
 from consumer.dry_run import Rehearsed, dry_run
@@ -31,7 +30,7 @@ from runtime.command import (
 )
 from runtime.health import Heartbeat
 from runtime.kafka import Admin, Partition
-from runtime.progress import Progress, read_progress
+from runtime.progress import GenerationState, Progress, read_progress
 from runtime.reporting import ProgressChoice
 from runtime.shutdown import StopFlag
 from schemas.errors import ConfigurationError, ExitCode, LogError, Refused
@@ -169,8 +168,11 @@ def _lag(admin: Admin, progress: Progress) -> dict[Partition, int]:
         ends = {topic: admin.end_offsets(topic) for topic in sorted({topic for topic, _ in progress.positions})}
     except LogError:
         return found
+    over = {number for number, item in progress.generations.items() if item.state is GenerationState.ENDED}
     for (topic, number), item in progress.positions.items():
-        found[Partition(topic, number)] = max(ends[topic].get(number, 0) - item.next_offset, 0)
+        # After the last record stands the mark of its transaction, which is no record: one offset is not "behind".
+        behind = max(ends[topic].get(number, 0) - item.next_offset, 0)
+        found[Partition(topic, number)] = 0 if behind == 1 and item.finished_generation in over else behind
     return found
 
 

@@ -12,6 +12,7 @@ from consumer.postdata import Doubts, post_data
 from consumer.prune import prune
 from consumer.session import Session
 from consumer.target import pre_data, schema_is_ours
+from consumer.tokens import read_tokens
 from runtime import advance
 from runtime.postgres import Connection, explain, is_transient, use_schema
 from runtime.progress import ForeignKeyProgress, GenerationProgress, Progress, instant_text, read_progress
@@ -58,6 +59,7 @@ def begin(session: Session, connection: Connection, report: Report) -> None:
         session.see_digest(running.generation, running.migration_digest, progress.tenant.accepted_digest)
         target = session.tenant_target(connection, running.catalogue, is_ours=progress.tenant.made_schema)
         session.see_keys(target.mappings)
+        read_tokens(session.migration, session.environment)  # missing ones are told now, not after hours of loading
         was_empty = pre_data(target, report)
         with connection.transaction():
             advance.note_prepared(connection, session.tenant, running.generation, was_empty)
@@ -103,7 +105,9 @@ def _end(
     keys = post_data(target, Doubts(quarantined, is_partial=running.is_partial), report)
     for key in keys:
         if key.state != "valid":
-            why = "the source breaks it too" if key.state == "inherited" else "rows it needs stand in quarantine"
+            why = (
+                "it is NOT VALID at the source too" if key.state == "inherited" else "rows it needs stand in quarantine"
+            )
             report(Notice(f'{key.table_name}: foreign key "{key.name}" stays NOT VALID ({key.state}): {why}'))
     write_organization(connection, session.migration, session.keyring, session.environment)
     with connection.transaction():

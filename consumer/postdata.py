@@ -1,9 +1,10 @@
 """Post-data: constraints, indexes, sequences, statistics and rights, when all rows are in.
 
 The last of the target's three parts. Foreign keys are added NOT VALID and validated after: one
-scan instead of a check a row. A key that the source itself breaks stays NOT VALID (inherited);
-one that only rows in quarantine break stays so until they are settled (waiting). Every step looks
-first, so running it again changes nothing and finishes what was left.
+scan instead of a check a row. A key that the source has not validated either stays NOT VALID
+when rows break it (inherited); one that only rows in quarantine break stays so until they are
+settled (waiting). Every step looks first, so running it again changes nothing and finishes what
+was left.
 """
 
 from __future__ import annotations
@@ -102,10 +103,10 @@ def _foreign_key(target: Target, table: Table, key: ForeignKey, doubts: Doubts) 
                 f"ALTER TABLE {quote_ident(table.name)} VALIDATE CONSTRAINT {quote_ident(key.name)}".encode()
             )
     except errors.ForeignKeyViolation:
-        if doubts.about(table.name, key.parent):
-            return "waiting"
         if not key.validated:
             return "inherited"
+        if doubts.about(table.name, key.parent):
+            return "waiting"
         raise TargetError(
             f'{table.name}: foreign key "{key.name}" does not hold: rows without their parent in "{key.parent}", '
             "and no row stands in quarantine",

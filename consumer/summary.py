@@ -124,7 +124,9 @@ def _state(generation: GenerationProgress) -> str:
 def _troubles(progress: Progress, generation: GenerationProgress, quarantined: int) -> Iterator[str]:
     for key in progress.foreign_keys:
         if key.state != "valid":
-            why = "the source breaks it too" if key.state == "inherited" else "rows it needs are not here"
+            why = (
+                "it is NOT VALID at the source too" if key.state == "inherited" else "rows it needs stand in quarantine"
+            )
             yield f"foreign key {key.name} of {key.table_name} stays NOT VALID ({key.state}): {why}"
     if quarantined:
         yield f"errors: {quarantined:,} rows stand in quarantine; `consumer quarantine list` says why"

@@ -68,9 +68,15 @@ class TablePlan:
         for column in self.mapping.columns:
             if column.transform is None:
                 continue
-            failed = source.select(column.transform.failed(pl.col(self.schema.field(column.name))).alias("failed"))
-            for row in failed["failed"].fill_null(value=False).arg_true().to_list():
-                reason = f'"{column.name}" cannot become {column.target_type} ({column.transform.name})'
+            field = self.schema.field(column.name)
+            cell = pl.col(field)
+            failed = source.select(column.transform.failed(cell).alias("failed"))["failed"].fill_null(value=False)
+            rows = failed.arg_true().to_list()
+            if not rows:
+                continue
+            reasons = source[rows].with_columns(column.transform.reason(cell).alias(field))[field]
+            for row, why in zip(rows, reasons, strict=True):
+                reason = f'"{column.name}" cannot become {column.target_type}: {why}'
                 found.setdefault(row, Refusal(row=row, sqlstate="", reason=reason, column=column.name))
         return tuple(found[row] for row in sorted(found))
 

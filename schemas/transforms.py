@@ -45,6 +45,7 @@ class Transform:
     """One rule. Expressions take the source's cell as it travels, SQL takes the source's column.
 
     `failed` and `sql_failed` are true for cells that cannot be converted, else false (never NULL).
+    `reason` says why a failed cell cannot be converted, in words that hold nothing of the cell.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Transform:
     sql: Callable[[str], str]
     sql_failed: Callable[[str], str]
     notices: tuple[TransformNotice, ...] = ()
+    reason: Callable[[pl.Expr], pl.Expr] = lambda _cell: pl.lit("no value of the rule")
 
 
 def transform(rule: str) -> Transform:
@@ -98,6 +100,10 @@ def _bigint(cell: pl.Expr) -> pl.Expr:
     # Subtracted, because polars does not negate an Int128.
     value = pl.when(text.str.starts_with("-")).then(pl.lit(0, pl.Int128) - magnitude).otherwise(magnitude)
     return pl.when(value.is_between(pl.lit(_MIN, pl.Int128), pl.lit(_MAX, pl.Int128))).then(value).cast(pl.Int64)
+
+
+def _bigint_reason(cell: pl.Expr) -> pl.Expr:
+    return pl.when(cell.cast(pl.String) == "NaN").then(pl.lit("not a number")).otherwise(pl.lit("out of range"))
 
 
 def _bigint_sql(cell: str) -> str:
@@ -163,6 +169,7 @@ _NAMED = {
         failed=lambda cell: cell.is_not_null() & _bigint(cell).is_null(),
         sql=_bigint_sql,
         sql_failed=_bigint_sql_failed,
+        reason=_bigint_reason,
     ),
     "percent": Transform(
         name="percent",
@@ -172,5 +179,6 @@ _NAMED = {
         sql=_percent_sql,
         sql_failed=_percent_sql_failed,
         notices=(_SMALL_PERCENT, _BLANK_PERCENT),
+        reason=lambda _cell: pl.lit("not a percentage"),
     ),
 }
