@@ -207,4 +207,5 @@ class Bars:
         done = sum(self._progress.tasks[self._index(task)].completed for task in self._tasks.values())
         known = [rows for rows in self._totals.values() if rows is not None]
         total = sum(known) if len(known) == len(self._totals) else None
-        self._progress.update(self._all, completed=done, total=total)
+        self._progress.tasks[self._index(self._all)].total = total  # `update` takes None for no change
+        self._progress.update(self._all, completed=done)

@@ -159,6 +159,8 @@ def test_a_row_that_the_target_refused_is_applied_when_the_target_lets_it(shop: 
     before = shop.query("SELECT applied, quarantined FROM replicator.tables WHERE table_name = 'customers'")
 
     shop.query("ALTER TABLE SHOP.customers DROP CONSTRAINT customers_id_check")
+    # A row that is not kept in quarantine (there was no keyring) is read again from its place in the log.
+    shop.query("UPDATE replicator.quarantine SET sealed_row = NULL, kid = '' WHERE table_name = 'customers'")
     done = shop("consumer", "quarantine", "retry", code=1)
 
     assert "3 rows applied, 2 refused again" in done  # the customer, and then its two orders

@@ -84,6 +84,17 @@ def test_bars_show_every_table_and_all_of_them() -> None:
     assert all(text in last for text in ("10/10", "30/30", "40/40", "orders[1]", "all tables", "something is odd"))
 
 
+def test_the_bar_of_all_tables_has_no_total_while_one_is_unknown() -> None:
+    out = io.StringIO()
+    with Bars(Console(file=out, force_terminal=True, width=120)) as bars:
+        bars(TableTotals("customers", 10))
+        bars(TableTotals("orders", None))
+        bars(BatchesApplied("customers", 10))
+
+    assert "10/10" in out.getvalue().rpartition("all tables")[2]  # of customers
+    assert out.getvalue().rpartition("all tables")[2].count("/10") == 1
+
+
 def test_json_logs_carry_facts_and_no_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("json")
     with open_report("auto", "json", tenant="rawdog") as report:
