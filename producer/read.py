@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import pq
@@ -38,9 +37,8 @@ class Limits:
 class Chunk:
     """Batches that are parsed together: their CSV text, and the rows of each."""
 
-    csv: bytes
+    csv: bytes | bytearray
     rows: tuple[int, ...]
-    largest_row_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,63 +79,76 @@ def read_chunks(connection: Connection, statement: bytes, table: Table, limits: 
         SourceError: reading failed; names the table and the SQLSTATE, never a value.
     """
     _begin_copy(connection, statement, table)
-    batches: list[bytes] = []
-    rows: list[int] = []
-    size = largest = 0
-    for parts in _cut(connection, table, limits):
-        joined = b"".join(parts)
-        if rows and (len(rows) == limits.max_chunk_batches or size + len(joined) > limits.max_chunk_bytes):
-            yield Chunk(b"".join(batches), tuple(rows), largest)
-            batches, rows, size, largest = [], [], 0, 0
-        batches.append(joined)
-        rows.append(len(parts))
-        size += len(joined)
-        largest = max(largest, *map(len, parts))
-    if rows:
-        yield Chunk(b"".join(batches), tuple(rows), largest)
-
-
-def _cut(connection: Connection, table: Table, limits: Limits) -> Iterator[list[memoryview]]:
-    """The rows of each batch.
-
-    A row of up to max_bytes / max_rows is only appended: as many as there is room for in the worst
-    case are taken before bytes are counted again. So the loop costs 0.4 µs a row, half of what
-    counting bytes at each row costs.
-    """
     get = connection.pgconn.get_copy_data
+    # A row of up to so many bytes is only appended: as many as there is room for in the worst case
+    # are taken before bytes are counted again. Counting at each row would cost as much as reading it.
     small = max(1, limits.max_bytes // limits.max_rows)
-    parts: list[memoryview] = []
-    size = counted = 0  # the bytes of the first `counted` parts
+    chunk, large = _OpenChunk(), _NOTHING
     while True:
-        size += sum(map(len, parts[counted:]))
-        counted = len(parts)
-        room = min(limits.max_rows - counted, (limits.max_bytes - size) // small)
-        if room <= 0:
-            yield parts
-            parts, size, counted = [], 0, 0
+        room = min(limits.max_rows - chunk.count, (limits.max_bytes - chunk.batch_bytes) // small)
+        if chunk.count and (room <= 0 or chunk.batch_bytes + len(large) > limits.max_bytes):
+            chunk.close_batch()
+            if chunk.is_full(limits):
+                yield chunk.closed()
+                chunk = _OpenChunk()
             continue
-        append = parts.append
-        length = 1
-        for _ in repeat(None, room):
+        if large:
+            chunk.csv += large
+            chunk.count += 1
+            large = _NOTHING
+            continue
+        csv, length, taken = chunk.csv, 0, 0
+        for taken in range(room):  # noqa: B007 - used after the loop
             length, data = get(1)
             if 0 < length <= small:
-                append(data)
+                csv += data
             else:
                 break
+        else:
+            taken = room
+        chunk.count += taken
         if length > small:
-            size += sum(map(len, parts[counted:]))
-            counted = len(parts)
-            if parts and size + length > limits.max_bytes:
-                yield parts
-                parts, size, counted = [], 0, 0
-            parts.append(data)
+            large = data
         elif length == 0:
             _wait(connection, table)
         elif length < 0:
-            _end_copy(connection, table, length)
-            if parts:
-                yield parts
-            return
+            break
+    _end_copy(connection, table, length)
+    chunk.close_batch()
+    if chunk.rows:
+        yield chunk.closed()
+
+
+_NOTHING = memoryview(b"")
+
+
+@dataclass(slots=True)
+class _OpenChunk:
+    """The chunk that is being filled; `count` are the rows of its last batch, which is still open."""
+
+    csv: bytearray = field(default_factory=bytearray)
+    rows: list[int] = field(default_factory=list)
+    count: int = 0
+    batch_begin: int = 0
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes of the open batch."""
+        return len(self.csv) - self.batch_begin
+
+    def close_batch(self) -> None:
+        """End the open batch; an empty one leaves no trace."""
+        if self.count:
+            self.rows.append(self.count)
+        self.count, self.batch_begin = 0, len(self.csv)
+
+    def is_full(self, limits: Limits) -> bool:
+        """Whether no other batch of full size belongs into it."""
+        return len(self.rows) >= limits.max_chunk_batches or len(self.csv) + limits.max_bytes > limits.max_chunk_bytes
+
+    def closed(self) -> Chunk:
+        """The chunk, complete."""
+        return Chunk(self.csv, tuple(self.rows))
 
 
 def read_totals(connection: Connection, table: Table, rows_of: str, declared: Sequence[str]) -> Totals:

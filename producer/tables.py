@@ -38,7 +38,7 @@ class TableOutcome:
     rows: int
     batches: int
     bytes: int
-    largest_row_bytes: int  # of what this call read
+    largest_row_bytes: int  # measured by a rehearsal only, else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,9 @@ class WireSchema:
         raise KeyError(name)
 
 
-def parse_csv(data: bytes, schema: WireSchema, *, table: str = "table", rows: int | None = None) -> pl.DataFrame:
+def parse_csv(
+    data: bytes | bytearray, schema: WireSchema, *, table: str = "table", rows: int | None = None
+) -> pl.DataFrame:
     """Read what `COPY … TO STDOUT (FORMAT csv)` printed, without a header, of one or more batches.
 
     Give `rows`, the number of messages of COPY, and a frame of another height is refused.

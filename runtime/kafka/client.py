@@ -124,7 +124,9 @@ def explain(error: KafkaException | KafkaError, where: str, reasons: Reasons | N
     if code in _NO_RIGHT:
         return LogError(
             f"{where}: not authorized ({fact.name()})",
-            hint="grant this principal what it lacks; docs/operations.md lists the rights each program needs",
+            hint="the producer needs Create, Describe, DescribeConfigs, Read and Write on topics PREFIX.* and Write on the "
+            "transactional id PREFIX-producer (Delete on topics for drop-log); consumers need Describe and Read on the "
+            "topics and Read on their group",
         )
     if code in _UNKNOWN_TOPIC:
         return LogError(

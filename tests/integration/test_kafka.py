@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
+from confluent_kafka import KafkaError
 
 from runtime.kafka import Admin, Group, LogRecord, Partition, TailReader, TopicSpec, Transactions, read_all
+from runtime.kafka.client import explain
 from runtime.settings import KafkaSettings
 from schemas.errors import ConfigurationError, ContractError, LogError
 from schemas.records import Header, Kind, UnknownFormat
@@ -169,3 +171,14 @@ def test_the_users_properties_cannot_undo_what_correctness_rests_on(
     write(transactions, topic, 1)
 
     assert [record.value for record in read_all(careless, topic)] == [b"0"]
+
+
+@pytest.mark.parametrize(
+    "code", [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED]
+)
+def test_a_missing_right_is_told_with_the_rights_that_are_needed(code: int) -> None:
+    told = explain(KafkaError(code), "topic shop.orders")
+
+    assert isinstance(told, LogError)
+    assert "topic shop.orders: not authorized" in str(told)
+    assert "Write" in told.hint
