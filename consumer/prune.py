@@ -54,11 +54,12 @@ def prune(
     held = held_back(target.catalogue, quarantined)
     pruned = []
     for item in reversed(tuple(tables)):
-        if item.table_name in held:
-            report(Notice(f"{item.table_name}: vanished rows stay until the rows in quarantine are settled"))
-            continue
         name = quote_ident(item.table_name)
         column = quote_ident(target.mappings[item.table_name].migrated_at)
+        if item.table_name in held:
+            if _has_older(target, name, column, item):
+                report(Notice(f"{item.table_name}: vanished rows stay until the rows in quarantine are settled"))
+            continue
         try:
             with target.connection.transaction():
                 gone = target.connection.execute(f"DELETE FROM {name} WHERE {column} < %s".encode(), (item.instant,))
@@ -69,3 +70,10 @@ def prune(
         if gone.rowcount:
             pruned.append(Pruned(item.table_name, gone.rowcount))
     return tuple(pruned)
+
+
+def _has_older(target: Target, name: str, column: str, item: TableProgress) -> bool:
+    row = target.connection.execute(
+        f"SELECT EXISTS (SELECT FROM {name} WHERE {column} < %s)".encode(), (item.instant,)
+    ).fetchone()
+    return row is not None and bool(row[0])

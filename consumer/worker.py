@@ -28,6 +28,7 @@ from consumer.transform import TablePlan
 from consumer.writer import Limits, Writer, Written
 from runtime import advance
 from runtime.advance import PositionLost
+from runtime.control import check_topics
 from runtime.health import Heartbeat
 from runtime.kafka import Group as KafkaGroup
 from runtime.kafka import LogRecord, Partition
@@ -37,7 +38,7 @@ from runtime.progress import GenerationState, Progress, read_progress
 from runtime.reporting import BatchesApplied, Report, TableDone, TableTotals, Waiting, Warned
 from runtime.shutdown import StopFlag
 from schemas.avro import control_topic, table_of_topic
-from schemas.errors import TargetError
+from schemas.errors import LogError, TargetError
 from schemas.mapping import TableMapping
 from schemas.records import ControlRecord, TableFinished, TableStarted
 
@@ -47,6 +48,7 @@ IN_FLIGHT = 2
 MAX_POLLED = 256
 MAX_POLLED_BYTES = 16 * 1024 * 1024
 GIVE_UP_S = 600.0
+SESSION_TIMEOUT_S = 6.0  # a killed member is replaced after it; brokers accept no less by default
 
 Ready = Group | ControlRecord | None
 T = TypeVar("T")
@@ -110,6 +112,8 @@ class Worker:
         admin = self.session.admin()
         admin.ping()
         topic = control_topic(self.session.prefix)
+        if not admin.exists(topic):
+            self._see_unknown()
         while not admin.exists(topic):
             self._say_waiting(f"the first snapshot (topic {topic})")
             if self.stop.wait(1.0):
@@ -122,7 +126,24 @@ class Worker:
                 self._control.close()
                 return False
             self._control.read()
+        check_topics(admin, self._control.state, {})
         return True
+
+    def _see_unknown(self) -> None:
+        """There is no log: fine, unless the target has rows of one.
+
+        Raises:
+            LogError: it has; the topics were deleted.
+        """
+        with self.session.connect() as connection:
+            progress = read_progress(connection, self.session.tenant)
+        if progress is not None and progress.generations:
+            raise LogError(
+                f"topic {control_topic(self.session.prefix)} is gone, and the target has generation "
+                f"{max(progress.generations)} of tenant {self.session.tenant} from it",
+                hint="if the move is over, nothing is to be done; to start over: `consumer rollback`, then "
+                "`producer snapshot`",
+            )
 
     def _loop(self) -> Progress | None:
         progress: Progress | None = None
@@ -212,6 +233,7 @@ class Worker:
             self._group = KafkaGroup(
                 self.session.kafka,
                 self.session.group,
+                session_timeout_s=SESSION_TIMEOUT_S,
                 max_message_bytes=self.session.migration.log.max_message_bytes,
             )
             self._topics = frozenset()

@@ -1,0 +1,428 @@
+"""The consumer against a real Kafka and a real PostgreSQL: exactly once, in order, whatever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from consumer.backlog import Backlog
+from consumer.dry_run import dry_run
+from consumer.session import Session
+from consumer.worker import Options, Worker
+from runtime import advance
+from runtime.progress import Progress, read_progress, read_quarantine
+from runtime.reporting import BatchesApplied, Notice, TableDone
+from runtime.settings import KafkaSettings, TargetSettings
+from runtime.shutdown import StopFlag
+from schemas.catalogue import Constraint, ForeignKey, Key, Table
+from schemas.errors import ContractError, LogError, NotWhole, Refused
+from schemas.migration import parse_migration
+from tests.made_log import MadeLog, table
+
+ROOT = Path(__file__).parent.parent.parent
+
+CUSTOMERS = table(
+    "customers",
+    "id bigint",
+    "email text",
+    uniques=(Key(name="customers_email_key", columns=("email",), definition="UNIQUE (email)"),),
+    checks=(Constraint(name="customers_id_check", definition="CHECK (id <> 666)"),),
+)
+ORDERS = table("orders", "id bigint", "parent_id bigint", parent="customers")
+CLICKS = table("clicks", "url text", key=None)
+
+
+class World:
+    """One tenant: its log, its target, and consumers in this process."""
+
+    def __init__(self, bootstrap: str, target_url: str, prefix: str) -> None:
+        text = f'tenant = "{prefix}"\nschema = "tenant"\ntables = "*"\n[log]\npartitions = 2\n'
+        self.session = Session(
+            migration=parse_migration(text, "test.toml"),
+            keyring=None,
+            kafka=KafkaSettings(bootstrap),
+            target=TargetSettings(target_url),
+        )
+        self.url = target_url
+        self.facts: list[object] = []
+        self.logs: list[MadeLog] = []
+
+    def log(self, *tables: Table, **more: Any) -> MadeLog:
+        made = MadeLog(self.session.kafka, self.session.migration, tables, **more)
+        self.logs.append(made)
+        return made
+
+    def worker(self, *, report: Callable[[object], None] | None = None, groups_of: int = 32, **options: Any) -> Worker:
+        worker = Worker(self.session, Options(**options), report or self.facts.append, StopFlag())
+        worker._backlog = Backlog(max_batches=groups_of)
+        return worker
+
+    def run(self, **options: Any) -> Progress:
+        """Run one consumer until the newest generation has ended."""
+        progress = self.worker(until_complete=True, **options).run()
+        assert progress is not None
+        return progress
+
+    def rows(self, query: str) -> list[Any]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            found = connection.execute(query.encode()).fetchall()
+        return [row[0] if len(row) == 1 else row for row in found]
+
+    def progress(self) -> Progress:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            found = read_progress(connection, self.session.tenant)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def world(bootstrap: str, target_url: str, prefix: str) -> Iterator[World]:
+    made = World(bootstrap, target_url, prefix)
+    yield made
+    for log in made.logs:
+        log.close()
+
+
+def customers(*ids: int, mail: str = "c{}") -> list[dict[str, Any]]:
+    return [{"id": n, "email": mail.format(n)} for n in ids]
+
+
+def orders(*ids: int, parent: int = 1) -> list[dict[str, Any]]:
+    return [{"id": n, "parent_id": parent} for n in ids]
+
+
+def clicks(count: int) -> list[dict[str, Any]]:
+    return [{"url": f"/{n}"} for n in range(count)]
+
+
+CHILD = """
+import os, signal, sys
+from consumer.session import Session
+from consumer.worker import Options, Worker
+from consumer.backlog import Backlog
+from runtime.reporting import BatchesApplied
+from runtime.settings import KafkaSettings, TargetSettings
+from runtime.shutdown import StopFlag
+from schemas.migration import parse_migration
+
+seen = []
+def report(fact):
+    seen.append(isinstance(fact, BatchesApplied))
+    if sum(seen) == 3:  # committed in the target, Kafka not told
+        os.kill(os.getpid(), signal.SIGKILL)
+
+text, bootstrap, url = sys.argv[1:]
+session = Session(migration=parse_migration(text, "test.toml"), keyring=None,
+                  kafka=KafkaSettings(bootstrap), target=TargetSettings(url))
+worker = Worker(session, Options(until_complete=True), report, StopFlag())
+worker._backlog = Backlog(max_batches=1)
+worker.run()
+"""
+
+
+def test_killed_between_commit_and_offset_nothing_is_lost_and_nothing_twice(world: World) -> None:
+    log = world.log(CLICKS)  # a table without a key would show a batch applied twice
+    log.begin()
+    log.whole("clicks", *[clicks(5)] * 8)
+    log.end()
+    tenant = world.session.tenant
+    text = f'tenant = "{tenant}"\nschema = "tenant"\ntables = "*"\n[log]\npartitions = 2\n'
+    killed = subprocess.run(
+        [sys.executable, "-c", CHILD, text, world.session.kafka.bootstrap, world.url],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert world.rows("SELECT count(*) FROM tenant.clicks") == [15]
+
+    progress = world.run()
+
+    assert world.rows("SELECT count(*) FROM tenant.clicks") == [40]
+    assert (progress.tables[1, "clicks"].published, progress.tables[1, "clicks"].applied) == (40, 40)
+
+
+def test_a_lost_connection_to_the_target_costs_nothing(world: World) -> None:
+    log = world.log(CLICKS)
+    log.begin()
+    log.whole("clicks", *[clicks(5)] * 8)
+    log.end()
+    ended: list[bool] = []
+
+    def end_backend_once(fact: object) -> None:
+        if isinstance(fact, BatchesApplied) and not ended:
+            ended.append(True)
+            world.rows("SELECT pg_terminate_backend(owner_pid) FROM replicator.positions WHERE owner_pid IS NOT NULL")
+
+    progress = world.run(report=end_backend_once, groups_of=1)
+
+    assert ended
+    assert world.rows("SELECT count(*) FROM tenant.clicks") == [40]
+    assert progress.newest is not None
+    assert progress.newest.whole
+
+
+def test_an_heir_ends_an_owner_that_is_frozen_in_its_transaction(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.whole("customers", customers(1, 2))
+    log.end()
+    session, topic = world.session, f"{world.session.prefix}.customers"
+    with session.connect() as frozen:
+        advance.install(frozen)
+        frozen.execute("SET search_path TO replicator")
+        advance.register_tenant(
+            frozen,
+            tenant=session.tenant,
+            schema_name="tenant",
+            log_id=log._log,
+            prefix=session.prefix,
+            made_schema=True,
+        )
+        advance.claim(frozen, session.tenant, {(topic, 0): "customers", (topic, 1): "customers"}, "frozen")
+        frozen.execute("BEGIN")
+        frozen.execute("UPDATE positions SET updated_at = now()")  # holds the rows, and never goes on
+
+        progress = world.run()
+
+        with pytest.raises(psycopg.OperationalError):
+            frozen.execute("COMMIT")
+    assert progress.tables[1, "customers"].applied == 2
+
+
+def test_no_row_comes_before_its_parent_table_is_complete_whichever_process_has_it(world: World) -> None:
+    log = world.log(CUSTOMERS, ORDERS)
+    log.begin()
+    log.whole("customers", *[customers(*range(n * 10, n * 10 + 10)) for n in range(1, 21)])
+    log.whole("orders", *[orders(*range(n * 10, n * 10 + 10), parent=10 + n) for n in range(20)])
+    log.end()
+    both = [world.worker(until_complete=True, groups_of=1) for _ in range(2)]
+    threads = [threading.Thread(target=worker.run) for worker in both]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert not any(thread.is_alive() for thread in threads)
+    parent_done = world.facts.index(TableDone("customers", 200))
+    child_begun = next(
+        n for n, fact in enumerate(world.facts) if isinstance(fact, BatchesApplied) and fact.table == "orders"
+    )
+    assert parent_done < child_begun
+    assert world.rows("SELECT count(*) FROM tenant.orders") == [200]
+    assert world.rows("SELECT convalidated FROM pg_constraint WHERE conname = 'orders_parent_fkey'") == [True]
+
+
+def test_a_next_generation_replaces_swaps_and_prunes(world: World) -> None:
+    log = world.log(CUSTOMERS, CLICKS)
+    log.begin(1, second=1)
+    log.whole("customers", customers(1, 2, 3))
+    log.whole("clicks", clicks(4))
+    log.end()
+    log.begin(2, second=2)
+    log.whole("customers", [{"id": 1, "email": "c2"}, {"id": 2, "email": "c1"}])
+    log.whole("clicks", clicks(1))
+    log.end()
+
+    progress = world.run()
+
+    assert world.rows("SELECT id, email FROM tenant.customers ORDER BY id") == [(1, "c2"), (2, "c1")]
+    assert world.rows("SELECT count(*) FROM tenant.clicks") == [1]
+    assert progress.tables[2, "customers"].pruned == 1
+    assert progress.newest is not None
+    assert progress.newest.whole
+    assert world.rows("SELECT conname FROM pg_constraint WHERE conname = 'customers_email_key'") == [
+        "customers_email_key"
+    ]
+
+
+def test_a_later_attempt_stands_and_what_only_the_earlier_one_had_is_gone(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.start("customers")
+    log.batch("customers", customers(1, 2))
+    log.batch("customers", customers(3))
+    log.start("customers", second=2)
+    log.batch("customers", customers(1, 3, mail="new{}"))
+    log.finish("customers")
+    log.end()
+
+    progress = world.run()
+
+    assert world.rows("SELECT id, email FROM tenant.customers ORDER BY id") == [(1, "new1"), (3, "new3")]
+    assert progress.tables[1, "customers"].applied == 2
+
+
+def test_an_abandoned_generation_is_passed_over(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.begin(1, second=1)
+    log.start("customers")
+    log.batch("customers", customers(7))
+    log.abandon()
+    log.begin(2, second=2)
+    log.whole("customers", customers(1))
+    log.end()
+
+    world.run()
+
+    assert world.rows("SELECT id FROM tenant.customers") == [1]
+
+
+def test_a_row_that_cannot_be_applied_stands_in_quarantine_and_its_children_wait(world: World) -> None:
+    log = world.log(CUSTOMERS, ORDERS)
+    log.begin()
+    log.whole("customers", customers(1, 666, 2))
+    log.whole("orders", orders(1), orders(2, parent=666))
+    log.end()
+
+    progress = world.run()
+
+    assert world.rows("SELECT id FROM tenant.customers ORDER BY id") == [1, 2]
+    (key,) = progress.foreign_keys
+    assert (key.name, key.state) == ("orders_parent_fkey", "waiting")
+    assert progress.newest is not None
+    assert progress.newest.whole is False
+    with psycopg.connect(world.url) as connection:
+        (row,) = read_quarantine(connection, world.session.tenant)
+    assert (row.table_name, row.row_index, row.sqlstate) == ("customers", 1, "23514")
+    assert row.constraint_name == "customers_id_check"
+    assert len(row.key_digest) == 16
+    assert "666" not in row.reason
+
+
+def test_a_key_that_the_source_breaks_stays_not_valid_and_is_called_inherited(world: World) -> None:
+    key = ORDERS.foreign_keys[0]
+    broken = ForeignKey(
+        name=key.name,
+        columns=key.columns,
+        parent=key.parent,
+        parent_columns=key.parent_columns,
+        definition=key.definition,
+        validated=False,
+    )
+    log = world.log(CUSTOMERS, Table(name="orders", columns=ORDERS.columns, foreign_keys=(broken,)))
+    log.begin()
+    log.whole("customers", customers(1))
+    log.whole("orders", orders(1, parent=404))
+    log.end()
+
+    progress = world.run()
+
+    assert [found.state for found in progress.foreign_keys] == ["inherited"]
+    assert world.rows("SELECT convalidated FROM pg_constraint WHERE conname = 'orders_parent_fkey'") == [False]
+    assert progress.newest is not None
+    assert progress.newest.whole
+
+
+def test_on_error_abort_stops_at_the_first_bad_row_and_keeps_nothing_of_its_group(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.whole("customers", customers(1, 666))
+    log.end()
+
+    with pytest.raises(NotWhole, match=r"customers: .*@\d+ row 1 cannot be applied"):
+        world.run(aborts=True)
+
+    assert world.rows("SELECT count(*) FROM tenant.customers") == [0]
+    assert world.rows("SELECT count(*) FROM replicator.quarantine") == [0]
+
+
+def test_a_partition_that_lacks_rows_is_never_taken_for_complete(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.start("customers")
+    log.batch("customers", customers(1))
+    log._rows["customers"][0].append(1)  # the marker will tell of a batch that is not there
+    log.finish("customers")
+    log.end()
+
+    with pytest.raises(ContractError, match="customers has 2 rows in 2 batches here, 1 rows in 1 batches"):
+        world.run()
+
+
+def test_topics_made_anew_are_noticed(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.whole("customers", customers(1))
+    log.end()
+    world.run()
+    world.rows("UPDATE replicator.tenants SET log_id = 'another' RETURNING 1")
+
+    with pytest.raises((Refused, LogError), match="another"):
+        world.run()
+
+
+def test_another_migration_than_the_snapshots_is_refused(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.migration = parse_migration(f'tenant = "{world.session.tenant}"\nschema = "elsewhere"\ntables = "*"\n', "other")
+    log.begin()
+    log.whole("customers", customers(1))
+    log.end()
+
+    with pytest.raises(Refused, match="differs from the one that generation 1 was read with"):
+        world.run()
+
+
+def test_a_dry_run_says_what_would_be_refused_and_leaves_nothing(world: World) -> None:
+    log = world.log(CUSTOMERS, ORDERS)
+    log.begin()
+    log.whole("customers", customers(1, 666))
+    log.whole("orders", orders(1))
+    log.end()
+
+    seen = dry_run(world.session, world.facts.append, StopFlag())
+
+    assert seen.rows == {"customers": 1, "orders": 1}
+    assert [(row.table, row.row_index) for row in seen.refused] == [("customers", 1)]
+    left = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public$)'"
+    assert world.rows(left) == []
+
+
+def test_stopped_in_order_it_gives_its_positions_back_and_tells_kafka(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.start("customers")
+    log.batch("customers", customers(1))
+    log.settle()
+    worker = world.worker()
+
+    def stop_when_applied(fact: object) -> None:
+        if isinstance(fact, BatchesApplied):
+            worker.stop.set()
+
+    worker.report = stop_when_applied
+    worker.run()
+
+    positions = world.progress().positions.values()
+    assert {item.owner_pid for item in positions} == {None}
+    committed = world.session.admin().committed_offsets(world.session.group)
+    assert {place.number: offset for place, offset in committed.items()} == {
+        item.partition: item.next_offset for item in positions
+    }
+
+
+def test_tables_that_left_the_migration_are_told_and_kept(world: World) -> None:
+    log = world.log(CUSTOMERS, CLICKS)
+    log.begin(1, second=1)
+    log.whole("customers", customers(1))
+    log.whole("clicks", clicks(2))
+    log.end()
+    fewer = world.log(CUSTOMERS)
+    fewer.begin(2, second=2)
+    fewer.whole("customers", customers(1))
+    fewer.end()
+
+    world.run()
+
+    assert world.rows("SELECT count(*) FROM tenant.clicks") == [2]
+    assert Notice("clicks: no longer in the migration; its rows stay as they are") in world.facts
