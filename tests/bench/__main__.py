@@ -22,10 +22,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from schemas.migration import parse_migration
 
 from embedded.kafka import Kafka
 from embedded.postgres import Postgres
+from schemas.migration import parse_migration
 from tests.bench.datasets import Dataset, rawdog, three_tables
 from tests.bench.measure import Measured
 from tests.bench.ways import Bench, Servers, references
