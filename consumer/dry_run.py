@@ -16,10 +16,9 @@ from consumer.apply import Loader
 from consumer.backlog import MAX_BATCHES, MAX_BYTES, Work
 from consumer.postdata import Doubts, post_data
 from consumer.prepare import Group, prepare_group
-from consumer.sealed_row import seal_row
+from consumer.sealed_row import RowSeal
 from consumer.session import Session
-from consumer.target import Target, pre_data
-from consumer.transform import TablePlan
+from consumer.target import pre_data
 from runtime.control import read_control
 from runtime.kafka import LogRecord, read_all
 from runtime.postgres import Connection, explain
@@ -28,7 +27,7 @@ from runtime.shutdown import StopFlag
 from schemas.catalogue import Catalogue
 from schemas.control import GenerationState
 from schemas.errors import Refused
-from schemas.records import Kind, Position
+from schemas.records import Kind, Position, TableStarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,82 +65,80 @@ def dry_run(session: Session, report: Report, stop: StopFlag) -> Rehearsed:
     session.see_digest(generation.number, generation.started.migration_digest, None)
     schema = f"replicator_dry_run_{secrets.token_hex(6)}"
     with session.connect(schema) as connection:
+        rehearsal = _Rehearsal(session, connection, state.log, generation, report, Rehearsed(generation.number))
         try:
             with connection.transaction(force_rollback=True):
-                return _rehearse(session, connection, generation, state.log, schema, report, stop)
+                rehearsal.play(schema, stop)
         except psycopg.Error as error:
             raise explain(error, "dry run") from None
+    return rehearsal.seen
 
 
-def _rehearse(
-    session: Session,
-    connection: Connection,
-    generation: GenerationState,
-    log_id: str,
-    schema: str,
-    report: Report,
-    stop: StopFlag,
-) -> Rehearsed:
-    catalogue = Catalogue.from_json(generation.started.catalogue)
-    target = session.tenant_target(connection, catalogue, is_ours=True, schema=schema)
-    session.see_keys(target.mappings)
-    pre_data(target, report)
-    seen = Rehearsed(generation.number)
-    for name in generation.started.tables:
-        table = generation.tables.get(name)
-        if table is None:
-            continue
-        report(TableTotals(name, table.finished.rows if table.finished is not None else None))
-        plan = session.plan(target.mappings[name], table.started)
-        for group in _groups(session, plan, generation.number, table.attempt, table.started.topic, log_id):
-            if stop.is_set:
-                return seen
-            _apply(session, connection, target, plan, group, log_id, seen, report)
-        report(TableDone(name, seen.rows.get(name, 0)))
-    quarantined = {row.table: 1 for row in seen.refused}
-    keys = post_data(target, Doubts(quarantined, is_partial=generation.started.is_partial), report)
-    seen.foreign_keys = {f"{key.table_name}.{key.name}": key.state for key in keys if key.state != "valid"}
-    return seen
+@dataclass(frozen=True, slots=True)
+class _Rehearsal:
+    session: Session
+    connection: Connection
+    log_id: str
+    generation: GenerationState
+    report: Report
+    seen: Rehearsed
 
+    def play(self, schema: str, stop: StopFlag) -> None:
+        """Everything from pre-data to post-data; each table's rows in the order of the log."""
+        started = self.generation.started
+        catalogue = Catalogue.from_json(started.catalogue)
+        target = self.session.tenant_target(self.connection, catalogue, is_ours=True, schema=schema)
+        self.session.see_keys(target.mappings)
+        pre_data(target, self.report)
+        for name in started.tables:
+            table = self.generation.tables.get(name)
+            if table is None:
+                continue
+            self.report(TableTotals(name, table.finished.rows if table.finished is not None else None))
+            self.seen.rows[name] = 0
+            plan = self.session.plan(target.mappings[name], table.started)
+            for work in self._work(table.started):
+                if stop.is_set:
+                    return
+                self._apply(prepare_group(work, plan, self.session.tenant, self.session.keyring))
+            self.report(TableDone(name, self.seen.rows[name]))
+        refused = {row.table: 1 for row in self.seen.refused}
+        keys = post_data(target, Doubts(refused, is_partial=started.is_partial), self.report)
+        self.seen.foreign_keys.update({f"{k.table_name}.{k.name}": k.state for k in keys if k.state != "valid"})
 
-def _groups(session: Session, plan: TablePlan, number: int, attempt: int, topic: str, log_id: str) -> Iterator[Group]:
-    taken: list[LogRecord] = []
-    size = 0
-    for record in read_all(session.kafka, topic, log=log_id, max_message_bytes=session.migration.log.max_message_bytes):
-        header = record.header
-        if header.kind is not Kind.BATCH or (header.generation, header.attempt) != (number, attempt):
-            continue
-        if taken and (len(taken) >= MAX_BATCHES or size + len(record.value) > MAX_BYTES):
-            yield prepare_group(Work(tuple(taken)), plan, session.tenant, session.keyring)
-            taken, size = [], 0
-        taken.append(record)
-        size += len(record.value)
-    if taken:
-        yield prepare_group(Work(tuple(taken)), plan, session.tenant, session.keyring)
+    def _work(self, started: TableStarted) -> Iterator[Work]:
+        """Groups of the newest attempt's batches."""
+        taken: list[LogRecord] = []
+        size = 0
+        limit = self.session.migration.log.max_message_bytes
+        for record in read_all(self.session.kafka, started.topic, log=self.log_id, max_message_bytes=limit):
+            header = record.header
+            if (header.kind, header.generation, header.attempt) != (Kind.BATCH, started.generation, started.attempt):
+                continue
+            if taken and (len(taken) >= MAX_BATCHES or size + len(record.value) > MAX_BYTES):
+                yield Work(tuple(taken))
+                taken, size = [], 0
+            taken.append(record)
+            size += len(record.value)
+        if taken:
+            yield Work(tuple(taken))
 
-
-def _apply(
-    session: Session,
-    connection: Connection,
-    target: Target,
-    plan: TablePlan,
-    group: Group,
-    log_id: str,
-    seen: Rehearsed,
-    report: Report,
-) -> None:
-    table = plan.mapping.table
-    is_computed = any(added.sql is not None for added in plan.mapping.added)
-    loader = Loader(connection=connection, plan=plan, is_direct=not is_computed)
-    refusals = [*group.refusals, *loader.write_with_care(group.rows)]
-    for refusal in refusals:
-        position, index = group.place(refusal.row)
-        row = group.source.slice(refusal.row, 1)
-        sealed = seal_row(
-            row, plan.schema, table, position, index, tenant=session.tenant, log_id=log_id, keyring=session.keyring
+    def _apply(self, group: Group) -> None:
+        plan, table = group.plan, group.plan.mapping.table
+        is_computed = any(added.sql is not None for added in plan.mapping.added)
+        loader = Loader(connection=self.connection, plan=plan, is_direct=not is_computed)
+        refusals = [*group.refusals, *loader.write_with_care(group.rows)]
+        seal = RowSeal(
+            tenant=self.session.tenant,
+            log_id=self.log_id,
+            keyring=self.session.keyring,
+            schema=plan.schema,
+            table=table,
         )
-        seen.refused.append(WouldQuarantine(table.name, position, index, sealed.key_digest, refusal.reason))
-    rows = group.source.height - len(refusals)
-    seen.rows[table.name] = seen.rows.get(table.name, 0) + rows
-    report(BatchesApplied(table.name, rows, len(refusals)))
-    assert target.is_ours
+        for refusal in refusals:
+            position, index = group.place(refusal.row)
+            sealed = seal.seal(group.source.slice(refusal.row, 1), position, index)
+            self.seen.refused.append(WouldQuarantine(table.name, position, index, sealed.key_digest, refusal.reason))
+        rows = group.source.height - len(refusals)
+        self.seen.rows[table.name] += rows
+        self.report(BatchesApplied(table.name, rows, len(refusals)))

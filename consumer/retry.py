@@ -20,7 +20,7 @@ from consumer.inspect import record_at
 from consumer.prune import prune
 from consumer.quarantine import quarantined
 from consumer.refusal import Refusal
-from consumer.sealed_row import open_row
+from consumer.sealed_row import RowSeal
 from consumer.session import Session
 from consumer.transform import TablePlan
 from runtime.advance import settle_quarantined
@@ -30,7 +30,7 @@ from runtime.postgres import Connection, explain, use_schema
 from runtime.progress import GenerationState, Progress, QuarantinedRow, TableState, instant_text, read_progress
 from runtime.reporting import Notice, Report
 from schemas.batch import decode, to_copy_csv
-from schemas.errors import KeyringError, LogError
+from schemas.errors import LogError
 from schemas.records import Position, TableStarted, WireColumn
 
 _SETTLED = (TableState.COMPLETE, TableState.APPLIED)
@@ -209,22 +209,14 @@ class _Work:
                 self._batches.clear()  # rows come in the order of the log: one batch at a time is enough
                 self._batches[position] = self._batch(position, plan)
             return self._batches[position].slice(row.row_index, 1)
-        if self.session.keyring is None:
-            raise KeyringError(
-                f"{position}: the row in quarantine is sealed with key {row.kid}, and there is no keyring",
-                hint="set KEYRING and KEYRING_KEK_FILE",
-            )
-        return open_row(
-            sealed,
-            row.kid,
-            plan.schema,
-            plan.mapping.table,
-            position,
-            row.row_index,
+        seal = RowSeal(
             tenant=self.session.tenant,
             log_id=self.progress.tenant.log_id,
             keyring=self.session.keyring,
+            schema=plan.schema,
+            table=plan.mapping.table,
         )
+        return seal.open(sealed, row.kid, position, row.row_index)
 
     def _batch(self, position: Position, plan: TablePlan) -> pl.DataFrame:
         record = record_at(self.session.kafka, position, log=self.progress.tenant.log_id)

@@ -16,6 +16,7 @@ from schemas import seal
 from schemas.batch import WireSchema, decode, encode, row_keys
 from schemas.catalogue import Table
 from schemas.derivation import row_digest
+from schemas.errors import KeyringError
 from schemas.records import Position
 
 
@@ -28,66 +29,54 @@ class SealedRow:
     value: bytes | None
 
 
-def associated_data(tenant: str, table: str, position: Position, row_index: int) -> bytes:
-    """What the seal of a row in quarantine binds it to."""
-    parts = ["quarantine", tenant, table, position.topic, position.partition, position.offset, row_index]
-    return json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSeal:
+    """Seals and opens rows of one table of a tenant."""
 
+    tenant: str
+    log_id: str
+    keyring: Keyring | None
+    schema: WireSchema
+    table: Table
 
-def seal_row(
-    row: pl.DataFrame,
-    schema: WireSchema,
-    table: Table,
-    position: Position,
-    row_index: int,
-    *,
-    tenant: str,
-    log_id: str,
-    keyring: Keyring | None,
-) -> SealedRow:
-    """Seal a frame of one row, as it came from the log."""
-    digest = _digest(row, schema, table, tenant, log_id, keyring)
-    if keyring is None:
-        return SealedRow(digest, "", None)
-    key = keyring.primary(tenant)
-    value = seal.seal(
-        keyring.transport_key(tenant, log_id, key.kid),
-        encode(row, schema),
-        associated_data(tenant, table.name, position, row_index),
-    )
-    return SealedRow(digest, str(key.kid), value)
+    def seal(self, row: pl.DataFrame, position: Position, row_index: int) -> SealedRow:
+        """Seal a frame of one row, as it came from the log."""
+        digest = self._digest(row)
+        if self.keyring is None:
+            return SealedRow(digest, "", None)
+        key = self.keyring.primary(self.tenant)
+        value = seal.seal(
+            self.keyring.transport_key(self.tenant, self.log_id, key.kid),
+            encode(row, self.schema),
+            self._associated_data(position, row_index),
+        )
+        return SealedRow(digest, str(key.kid), value)
 
+    def open(self, value: bytes, kid: str, position: Position, row_index: int) -> pl.DataFrame:
+        """The frame of one row that `seal` sealed.
 
-def open_row(
-    value: bytes,
-    kid: str,
-    schema: WireSchema,
-    table: Table,
-    position: Position,
-    row_index: int,
-    *,
-    tenant: str,
-    log_id: str,
-    keyring: Keyring,
-) -> pl.DataFrame:
-    """The frame of one row that `seal_row` sealed.
+        Raises:
+            ContractError: the wrong key, or the row was changed or moved.
+            KeyringError: the key is missing or destroyed.
+        """
+        if self.keyring is None:
+            raise KeyringError(
+                f"{self.table.name}: a row in quarantine is sealed with key {kid}, and there is no keyring",
+                hint="set KEYRING and KEYRING_KEK_FILE (or KEYRING_KEK) as for the consumer that sealed it",
+            )
+        key = self.keyring.transport_key(self.tenant, self.log_id, int(kid))
+        plain = seal.unseal(key, value, self._associated_data(position, row_index), str(position))
+        return decode(plain, self.schema, position)
 
-    Raises:
-        ContractError: the wrong key, or the row was changed or moved.
-        KeyringError: the key is missing or destroyed.
-    """
-    key = keyring.transport_key(tenant, log_id, int(kid))
-    plain = seal.unseal(key, value, associated_data(tenant, table.name, position, row_index), str(position))
-    return decode(plain, schema, position)
+    def _associated_data(self, position: Position, row_index: int) -> bytes:
+        parts = ["quarantine", self.tenant, self.table.name, position.topic, position.partition, position.offset]
+        return json.dumps([*parts, row_index], ensure_ascii=False, separators=(",", ":")).encode()
 
-
-def _digest(
-    row: pl.DataFrame, schema: WireSchema, table: Table, tenant: str, log_id: str, keyring: Keyring | None
-) -> str:
-    if not table.key:
-        return ""
-    (key,) = row_keys(row, [schema.field(name) for name in table.key])
-    if keyring is not None:
-        return keyring.digest_of(tenant, key)
-    # Without a keyring the log itself is in clear; this keeps the key's value out of reports all the same.
-    return row_digest(log_id.encode(), key)
+    def _digest(self, row: pl.DataFrame) -> str:
+        if not self.table.key:
+            return ""
+        (key,) = row_keys(row, [self.schema.field(name) for name in self.table.key])
+        if self.keyring is not None:
+            return self.keyring.digest_of(self.tenant, key)
+        # Without a keyring the log itself is in clear; this keeps the key's value out of reports all the same.
+        return row_digest(self.log_id.encode(), key)

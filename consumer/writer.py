@@ -17,7 +17,7 @@ from consumer.apply import Loader
 from consumer.backlog import Work
 from consumer.prepare import Group
 from consumer.refusal import Refusal
-from consumer.sealed_row import seal_row
+from consumer.sealed_row import RowSeal
 from consumer.transform import TablePlan
 from runtime import advance
 from runtime.advance import PositionLost, Step
@@ -141,10 +141,10 @@ class Writer:
                 f"{table.name}: {position} row {index} cannot be applied: {refusal.reason}",
                 hint="correct the target or the migration and start again, or run with --on-error quarantine",
             )
-        row = group.source.slice(refusal.row, 1)
-        sealed = seal_row(
-            row, group.plan.schema, table, position, index, tenant=self.tenant, log_id=self.log_id, keyring=self.keyring
+        seal = RowSeal(
+            tenant=self.tenant, log_id=self.log_id, keyring=self.keyring, schema=group.plan.schema, table=table
         )
+        sealed = seal.seal(group.source.slice(refusal.row, 1), position, index)
         self.connection.execute(
             """
             INSERT INTO replicator.quarantine
