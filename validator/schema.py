@@ -14,6 +14,8 @@ from schemas.catalogue import Catalogue, Column, Constraint, Index, Key, Table, 
 from schemas.mapping import ColumnMapping, TableMapping, Treatment
 from validator.verdict import Difference, Finding, Kind, Layer
 
+_NOT_VALIDATED = "is NOT VALID in the target, at the source it is valid"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceState:
@@ -70,7 +72,7 @@ def compare_schema(
             Difference(
                 layer=Layer.SCHEMA,
                 table=table.name,
-                kind=Kind.SCHEMA,
+                kind=Kind.NOT_VALIDATED if detail.endswith(_NOT_VALIDATED) else Kind.SCHEMA,
                 columns=(column,) if column else (),
                 detail=detail,
             )
@@ -168,7 +170,7 @@ def _foreign_keys(table: Table, target: Table) -> Iterator[tuple[str, str]]:
         if found is None:
             yield "", f'foreign key "{key.name}" is missing: {_without_state(key.definition)}'
         elif key.validated and not found.validated:
-            yield "", f'foreign key "{key.name}" is not validated, at the source it is'
+            yield "", f'foreign key "{key.name}" {_NOT_VALIDATED}'
 
 
 def _checks(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:

@@ -72,6 +72,7 @@ class Kind(StrEnum):
     COUNT = "count"
     SUM = "sum"
     SCHEMA = "schema"
+    NOT_VALIDATED = "not_validated"  # a foreign key of the target that is valid at the source
     UNDECRYPTABLE = "undecryptable"
     ENVELOPE = "envelope"
     ORPHAN_LOST = "orphan_lost_parent"
@@ -245,7 +246,7 @@ def judge(findings: Sequence[Finding], request: Request, *, interrupted: bool = 
         return Judgement(
             verdict=verdict,
             exit_code=ExitCode.DIFFERENT,
-            sentence=_different(findings) + (" The run was cut short: there may be more." if owed else ""),
+            sentence=_different(findings, request) + (" The run was cut short: there may be more." if owed else ""),
             next=_advice(findings),
         )
     if verdict is Verdict.INCONCLUSIVE:
@@ -258,22 +259,42 @@ def judge(findings: Sequence[Finding], request: Request, *, interrupted: bool = 
     return Judgement(verdict=verdict, exit_code=ExitCode.DONE, sentence=_equal(findings, request))
 
 
-def _different(findings: Sequence[Finding]) -> str:
-    totals: dict[Kind, int] = {}
-    for finding in findings:
-        for difference in finding.differences:
-            totals[difference.kind] = totals.get(difference.kind, 0) + 1
+def _different(findings: Sequence[Finding], request: Request) -> str:
     tables = sorted({finding.table for finding in findings if finding.verdict is Verdict.DIFFERENT and finding.table})
     where = f" in {', '.join(tables)}" if tables else ""
     layers = [layer.value for layer in Layer if any(f.layer is layer and f.total for f in findings)]
-    kinds = set(totals)
-    if (
-        kinds
-        and kinds <= {Kind.QUARANTINED, Kind.DISCARDED, Kind.ORPHAN_WAITING, Kind.COUNT}
-        and Kind.QUARANTINED in kinds
-    ):
-        return f"Different: rows stand in quarantine{where}; see them below."
+    if _is_all_quarantine(findings, request):
+        aside = [d for f in findings for d in f.differences if d.kind in _ASIDE and d.layer is Layer.GENERATION]
+        rows = f"{sum(d.rows for d in aside):,} rows of {', '.join(sorted({d.table for d in aside}))}"
+        return f"Different: {rows} stand in quarantine, named below with their reasons; nothing else differs."
     return f"Different{where} ({', '.join(layers)}); every difference is listed below."
+
+
+_ASIDE = frozenset({Kind.QUARANTINED, Kind.DISCARDED})
+_LACKING = frozenset({Kind.COUNT, Kind.SUM, Kind.ENVELOPE})  # what a table shows of rows that it lacks
+
+
+def _is_all_quarantine(findings: Sequence[Finding], request: Request) -> bool:
+    """Whether rows in quarantine explain every difference.
+
+    Count, sums and numbers of cells of a table that lacks rows cannot agree; they are explained only
+    because checksums and cells of the same table were all looked at and name no other row. So this
+    is never said when a layer or table was left out, sampled, listed in part or undecided.
+    """
+    decided = all(f.verdict in (Verdict.EQUAL, Verdict.DIFFERENT) and len(f.differences) == f.total for f in findings)
+    sampled = any(f.layer is Layer.CELLS and f.sample is not None and f.sample.bound > 0 for f in findings)
+    if request.left_out or sampled or not decided:
+        return False
+    found = [difference for finding in findings for difference in finding.differences]
+    lacking = {d.table for d in found if d.kind in _ASIDE and d.layer is Layer.CHECKSUMS}
+    waiting = {d.table for d in found if d.kind is Kind.ORPHAN_WAITING}
+    return bool(lacking) and all(
+        d.kind in _ASIDE
+        or d.kind is Kind.ORPHAN_WAITING
+        or (d.kind in _LACKING and d.table in lacking and d.layer is not Layer.PUBLISHED)
+        or (d.kind is Kind.NOT_VALIDATED and d.table in waiting)
+        for d in found
+    )
 
 
 def _inconclusive(findings: Sequence[Finding], owed: frozenset[tuple[Layer, str]], *, interrupted: bool) -> str:
@@ -294,9 +315,8 @@ def _equal(findings: Sequence[Finding], request: Request) -> str:
     if request.left_out:
         text = f"Equal in what was looked at{counted}, in {len(request.layers)} layers."
         text += f" Not looked at: {'; '.join(request.left_out)}."
-    samples = [f for f in findings if f.sample is not None and f.layer is Layer.CELLS and f.sample.bound > 0]
-    if samples:
-        loosest = max((f.sample.bound for f in samples if f.sample is not None), default=0.0)
+    loosest = max((f.sample.bound for f in findings if f.sample is not None and f.layer is Layer.CELLS), default=0.0)
+    if loosest > 0:
         text += (
             " Encrypted cells were sampled, not all decrypted: with 95 % confidence fewer than"
             f" {share(loosest)} of a table's rows differ there (the bound of each table is in the report)."
@@ -306,7 +326,6 @@ def _equal(findings: Sequence[Finding], request: Request) -> str:
 
 _ADVICE: tuple[tuple[frozenset[Kind], str], ...] = (
     (frozenset({Kind.QUARANTINED, Kind.ORPHAN_WAITING}), "consumer quarantine list"),
-    (frozenset({Kind.SCHEMA}), "consumer run --until-complete    (it builds what is missing of the target)"),
     (
         frozenset(
             {Kind.MISSING_IN_TARGET, Kind.VALUE_MISMATCH, Kind.UNDECRYPTABLE, Kind.ORPHAN_LOST, Kind.SUM, Kind.ENVELOPE}
@@ -316,6 +335,10 @@ _ADVICE: tuple[tuple[frozenset[Kind], str], ...] = (
     (
         frozenset({Kind.EXTRA_IN_TARGET, Kind.COUNT, Kind.DISCARDED}),
         "producer snapshot    (a new generation prunes what is too many)",
+    ),
+    (
+        frozenset({Kind.SCHEMA}),
+        "consumer replay, then consumer run --until-complete    (they finish the target's schema again)",
     ),
     (frozenset({Kind.ORGANIZATION}), "consumer run --until-complete    (it upserts the organization's row)"),
 )

@@ -121,6 +121,32 @@ def test_open_quarantine_leads_to_the_quarantine() -> None:
     assert judgement.next.startswith("consumer quarantine list")
 
 
+def test_nothing_else_differs_is_said_only_when_quarantine_explains_every_difference() -> None:
+    def judged(*differences: Difference) -> str:
+        layers = {difference.layer for difference in differences}
+        bad = [
+            Finding(
+                layer=layer,
+                table="" if layer is Layer.GENERATION else "orders",
+                differences=tuple(difference for difference in differences if difference.layer is layer),
+            )
+            for layer in layers
+        ]
+        places = {(finding.layer, finding.table) for finding in bad}
+        return judge([*bad, *(f for f in equal_findings(ALL) if (f.layer, f.table) not in places)], ALL).sentence
+
+    aside = Difference(layer=Layer.GENERATION, table="orders", kind=Kind.QUARANTINED, key="00ff")
+    missing = Difference(layer=Layer.CHECKSUMS, table="orders", kind=Kind.QUARANTINED, key="00ff")
+    fewer = Difference(layer=Layer.COUNTS, table="orders", kind=Kind.COUNT)
+    lost = Difference(layer=Layer.PUBLISHED, table="orders", kind=Kind.COUNT)
+    other = Difference(layer=Layer.CHECKSUMS, table="orders", kind=Kind.MISSING_IN_TARGET, key="aa00")
+
+    assert "nothing else differs" in judged(aside, missing, fewer)
+    assert "nothing else differs" not in judged(aside, fewer)  # checksums did not see the row missing
+    assert "nothing else differs" not in judged(aside, missing, fewer, lost)
+    assert "nothing else differs" not in judged(aside, missing, fewer, other)
+
+
 @given(st.lists(st.sampled_from([Verdict.EQUAL, Verdict.DIFFERENT, Verdict.INCONCLUSIVE, Verdict.SKIPPED])))
 def test_the_worst_verdict_wins_whatever_the_order(verdicts: list[Verdict]) -> None:
     assert worst(verdicts) == worst(reversed(verdicts))
