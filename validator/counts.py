@@ -50,6 +50,7 @@ def compare_sums(plan: TablePlan, source: Scan, target: Scan) -> Finding:
         there=len(plan.summed),
         unit="columns",
         differences=tuple(differences),
+        unknown=plan.left_out,
         notes=("no integer or numeric column",) if not plan.summed else (),
     )
 
@@ -91,5 +92,6 @@ def compare_envelopes(plan: TablePlan, source: Scan, target: Scan) -> Finding:
         there=there,
         unit="cells",
         differences=tuple(differences),
+        unknown=plan.left_out,
         notes=("no encrypted column",) if not plan.sealed else (),
     )

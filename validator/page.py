@@ -36,14 +36,16 @@ def render(report: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, instant=instant, duration=duration)
+    environment.filters.update(number=number, instant=instant, duration=duration, digits=digits)
     return environment.get_template("report.html.j2").render(
         report=report,
+        said=_said(report["sentence"]),
         marks=MARKS,
         columns=[(layer.value, HEADINGS[layer], ABOUT[layer]) for layer in Layer if layer not in WHOLE],
         headings={layer.value: HEADINGS[layer] for layer in Layer},
         tiles=_tiles(report),
         loads=_loads(report),
+        all=_all(report),
         notes=_notes(report),
         sums=[(table["name"], column, total) for table in report["tables"] for column, total in table["sums"].items()],
     )
@@ -56,6 +58,17 @@ def number(value: float | None) -> str:
     '1\u202f234\u202f567'
     """
     return "–" if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def digits(total: str) -> str:
+    r"""An exact number in text, its whole part in groups of three.
+
+    >>> digits("-1234567.50")
+    '-1\u202f234\u202f567.50'
+    """
+    whole, point, fraction = total.partition(".")
+    sign, whole = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+    return f"{sign}{int(whole):,}{point}{fraction}".replace(",", "\u202f") if whole.isdigit() else total
 
 
 def instant(text: str) -> str:
@@ -98,7 +111,7 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     tiles = [
         ("tables", number(len(tables))),
         ("rows compared", number(layers["checksums"]["looked_at"] or layers["counts"]["looked_at"])),
-        ("cells decrypted", number(layers["cells"]["looked_at"])),
+        ("rows sampled" if report["request"]["sample"] else "cells decrypted", number(layers["cells"]["looked_at"])),
         ("differences", number(report["differences_total"])),
     ]
     if loading:
@@ -118,6 +131,23 @@ def _loads(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     return loads
 
 
+def _said(sentence: str) -> str:
+    """The verdict's sentence without the verdict, which stands above it."""
+    rest = sentence.removeprefix("Equal: ").removeprefix("Inconclusive: ").removeprefix("Different ")
+    return rest[:1].upper() + rest[1:]
+
+
+def _all(report: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The load of all tables together; None when nothing was loaded."""
+    load, tables = report["load"], report["tables"]
+    if load["generation"] is None or len(tables) < 2:
+        return None
+    names = ("published", "applied", "quarantined", "discarded", "pruned")
+    summed: dict[str, Any] = {name: sum(table[name] or 0 for table in tables) for name in names}
+    seconds = between(load["prepared_at"], load["loaded_at"] or load["ended_at"])
+    return {**summed, "seconds": seconds, "rate": round(summed["applied"] / seconds) if seconds else None}
+
+
 def _notes(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """What was said beside the verdicts: samples with their bounds, reasons, remarks."""
     notes = []
@@ -126,8 +156,12 @@ def _notes(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (table["name"], layer, finding) for table in report["tables"] for layer, finding in table["layers"].items()
     ]
     for table, layer, finding in places:
-        texts = [*finding.get("unknown", ()), *finding.get("notes", ())]
-        if finding.get("sample"):
+        # That a table has nothing of a kind to look at is in the JSON; here it would only be noise.
+        texts = [
+            *finding.get("unknown", ()),
+            *(text for text in finding.get("notes", ()) if not text.startswith("no ")),
+        ]
+        if finding.get("sample") and layer == Layer.CELLS.value:
             texts.append(finding["sample"]["says"])
         notes += [(table, HEADINGS[Layer(layer)], text) for text in texts]
     return notes

@@ -86,12 +86,7 @@ class Reconciliation:
             stack.callback(source.close)
             target = Readers("target", self.target_url, self.migration.schema_, count=self.options.jobs)
             stack.callback(target.close)
-            try:
-                self._look(source, target)
-            except BaseException:
-                source.cancel()
-                target.cancel()
-                raise
+            self._look(source, target)
         self._is_complete = True
         return self.report()
 
@@ -222,11 +217,8 @@ class Reconciliation:
             try:
                 self._await(waiting)
             except BaseException:
-                for future in waiting:
-                    future.cancel()
                 decryption.stop()
-                source.cancel()
-                target.cancel()
+                _stop(waiting, source, target)
                 raise
 
     def _await(self, waiting: dict[Future[None], Table]) -> None:
@@ -254,6 +246,15 @@ class Reconciliation:
             return self.keyring.digest_of(self.migration.tenant, tuple(key))
         secret = self._progress.tenant.log_id if self._progress is not None else self.migration.tenant
         return row_digest(secret.encode(), key)
+
+
+def _stop(waiting: Mapping[Future[None], Table], *sides: Readers) -> None:
+    """End the threads: each one's statement is cancelled, and the next one if it was between two."""
+    for future in waiting:
+        future.cancel()
+    while wait(waiting, timeout=0.2).not_done:
+        for side in sides:
+            side.cancel()
 
 
 def _place(tables: Sequence[str]) -> Callable[[Finding], tuple[int, int]]:

@@ -48,6 +48,7 @@ def look_at_rows(
             seconds=time.monotonic() - began,
             differences=tuple(differences),
             different=wrong,
+            unknown=plan.left_out,
             sample=Sample(rows=looked_at, population=population, seed=draw.seed),
             notes=(*notes, "no key: rows were drawn from the target only"),
         )
@@ -66,6 +67,7 @@ def look_at_rows(
         seconds=time.monotonic() - began,
         differences=tuple(found[:most]),
         different=len(found),
+        unknown=plan.left_out,
         sample=Sample(rows=min(len(keys), population), population=population, seed=draw.seed),
         notes=notes,
     )

@@ -147,9 +147,11 @@ class TableLook:
                 self.add(self._foreign_keys(source, target, plan.table))
             if self.asks(Layer.ROWS):
                 self.add(self._sampled(Layer.ROWS, self.options.rows, fetcher, populations))
-            if self.asks(Layer.CELLS) and self.options.sample is not None:
+            if self.asks(Layer.CELLS) and self.options.sample is not None and plan.sealed:
                 self.add(self._sampled(Layer.CELLS, self.options.sample, fetcher, populations))
-        if decrypts:
+        if self.asks(Layer.CELLS) and not plan.sealed:
+            self.add(_no_cells(plan))
+        elif decrypts:
             self._cells(target, plan, source_scan, parts)
 
     @cached_property
@@ -200,17 +202,6 @@ class TableLook:
     def _cells(self, target: Connection, plan: TablePlan, there: Scan, parts: Sequence[Future[Decrypted]]) -> None:
         began = time.monotonic()
         cells = sum(found.cells for found in there.envelopes.values())
-        if not plan.sealed:
-            self.add(
-                Finding(
-                    layer=Layer.CELLS,
-                    table=plan.name,
-                    unit="cells",
-                    notes=("no encrypted column",),
-                    unknown=plan.left_out,
-                )
-            )
-            return
         found = sum((part.result() for part in parts), Decrypted()) if parts else self.decryption.here(target, plan)
         is_equal = found.sums == there.sealed and not found.undecryptable
         named: tuple[tuple[Difference, ...], int] = ((), 0)
@@ -254,6 +245,11 @@ class TableLook:
             digest=self.digest,
             most=self.options.most,
         )
+
+
+def _no_cells(plan: TablePlan) -> Finding:
+    notes = () if plan.left_out else ("no encrypted column",)
+    return Finding(layer=Layer.CELLS, table=plan.name, unit="cells", notes=notes, unknown=plan.left_out)
 
 
 def _types(survey: Survey) -> dict[str, UserType]:

@@ -19,12 +19,12 @@ _SHOWN = 50
 # Columns of the matrix are narrow, so that twelve of them fit on eighty columns.
 _SHORT = {
     Layer.SCHEMA: "schema",
-    Layer.COUNTS: "count",
-    Layer.PUBLISHED: "publ.",
+    Layer.COUNTS: "counts",
+    Layer.PUBLISHED: "pub-\nlished",
     Layer.SUMS: "sums",
-    Layer.CHECKSUMS: "check\nsums",
-    Layer.FOREIGN_KEYS: "for.\nkeys",
-    Layer.ENVELOPES: "envel.",
+    Layer.CHECKSUMS: "check-\nsums",
+    Layer.FOREIGN_KEYS: "foreign\nkeys",
+    Layer.ENVELOPES: "enve-\nlopes",
     Layer.CELLS: "cells",
     Layer.ROWS: "rows",
 }
@@ -42,7 +42,7 @@ def _parts(report: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield _differences(report)
         more = report["differences_total"] - min(len(report["differences"]), _SHOWN)
         if more > 0:
-            yield Text(f"… and {more:,} more; --json and --report list them", style="dim")
+            yield Text(f"… and {more:,} more; --json-report and --report list them", style="dim")
         yield Text()
     notes = list(_notes(report))
     if notes:
@@ -94,9 +94,6 @@ def _differences(report: Mapping[str, Any]) -> Table:
 def _notes(report: Mapping[str, Any]) -> Iterator[Text]:
     for table in report["tables"]:
         for layer, finding in table["layers"].items():
-            sample = finding.get("sample")
-            if layer == Layer.CELLS.value and sample:
-                yield Text(f"{table['name']}: {sample['says']}", style="dim")
             for text in (*finding.get("unknown", ()), *(finding.get("notes", ()) if layer == "foreign-keys" else ())):
                 yield Text(f"{table['name']}: {text}", style="dim")
     for layer, finding in report["whole"].items():

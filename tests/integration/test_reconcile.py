@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from runtime.keyring import Keyring, init_keyring
 from schemas.migration import parse_migration
-from tests.conftest import Run
+from tests.conftest import Run, Spawn
 from validator.cli import main
 from validator.reconcile import Options, Reconciliation
 from validator.verdict import Layer
@@ -666,3 +667,25 @@ def test_run_cut_short_by_an_error_leaves_a_report_that_is_not_complete(pair: Pa
     report = json.loads(saved.read_text())
     assert done.returncode == 4
     assert (report["complete"], report["verdict"]) == (False, "inconclusive")
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_run_leaves_a_report_that_is_not_complete_and_never_equal(
+    pair: Pair, spawn: Spawn, tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    saved = tmp_path / "r.json"
+    with psycopg.connect(pair.target) as blocker, psycopg.connect(pair.target, autocommit=True) as observer:
+        blocker.execute("LOCK TABLE tenant_shop.orders IN ACCESS EXCLUSIVE MODE")
+        process = spawn("validator", "reconcile", "--json-report", str(saved), env=pair.environment)
+        while not observer.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE application_name = 'validator' AND wait_event_type = 'Lock'"
+        ).fetchone():
+            assert process.poll() is None
+
+        process.send_signal(sent)
+        process.communicate(timeout=60)
+
+    report = json.loads(saved.read_text())
+    assert process.returncode == code
+    assert (report["complete"], report["verdict"]) == (False, "inconclusive")
+    assert "interrupted" in report["sentence"]
