@@ -68,7 +68,7 @@ class Shop:
     def versions(self) -> list[tuple[object, ...]]:
         """Rows and the transactions that wrote them."""
         return self.query(
-            "SELECT id, xmin::text FROM SHOP.customers UNION ALL SELECT id, xmin::text FROM SHOP.orders ORDER BY 1, 2"
+            "SELECT 'customers', id, xmin::text FROM SHOP.customers UNION ALL SELECT 'orders', id, xmin::text FROM SHOP.orders ORDER BY 1, 2"
         )
 
 
@@ -176,41 +176,7 @@ def test_a_row_that_the_target_refused_is_applied_when_the_target_lets_it(shop: 
     assert shop.query("SELECT count(*) FROM SHOP.customers") == [(0,)]
 
 
-def test_a_replay_rewrites_nothing_unless_told_to_and_the_log_alone_rebuilds_all(shop: Shop) -> None:
-    before = shop.versions()
-
-    shown = shop("consumer", "replay", "--yes")
-    shop.load(code=1)
-    assert "replay of tenant" in shown
-    assert "orders" in shown
-    assert shop.versions() == before
-
-    shop("consumer", "replay", "--table", "customers", "--reapply", "--yes")
-    shop.load(code=1)
-    after = shop.versions()
-    changed = [one for one, other in zip(before, after, strict=True) if one != other]
-    assert len(changed) == 2500
-    assert shop.query("SELECT count(*) FROM SHOP.visits") == [(30,)]
-
-    def content() -> list[tuple[object, ...]]:
-        return shop.query("SELECT id, customer, total, percent::text FROM SHOP.orders ORDER BY id")
-
-    rows = content()
-
-    assert "nothing was done" in shop("consumer", "rollback", code=2)
-    shop("consumer", "rollback", "--yes")
-    assert shop.query("SELECT to_regnamespace('SHOP')::text, (SELECT count(*) FROM public.organizations)") == [
-        (None, 0)
-    ]
-    assert "is not in this target" in shop("consumer", "rollback", "--yes", code=2)
-
-    shop.load(code=1, without="POSTGRES_URL")
-    assert content() == rows
-    assert shop.query("SELECT count(*) FROM public.organizations") == [(1,)]
-    shop("validator", "reconcile", code=1)
-
-
-def test_the_last_row_out_of_quarantine_makes_the_generation_whole(shop: Shop) -> None:
+def test_a_second_generation_becomes_whole_is_replayed_for_nothing_and_rebuilt_from_the_log(shop: Shop) -> None:
     with psycopg.connect(shop.environment["POSTGRES_URL"], autocommit=True) as source:
         source.execute(
             "UPDATE orders SET percent = '15' WHERE id IN (7, 8); UPDATE customers SET email = 'new' WHERE id = 17;"
@@ -234,8 +200,20 @@ def test_the_last_row_out_of_quarantine_makes_the_generation_whole(shop: Shop) -
     shop.load()
     assert shop.versions() == before
 
+    content = shop.query("SELECT id, customer, total, percent::text FROM SHOP.orders ORDER BY id")
+    assert "nothing was done" in shop("consumer", "rollback", code=2)
+    shop("consumer", "rollback", "--yes")
+    assert shop.query("SELECT to_regnamespace('SHOP')::text, (SELECT count(*) FROM public.organizations)") == [
+        (None, 0)
+    ]
+    assert "is not in this target" in shop("consumer", "rollback", "--yes", code=2)
 
-def test_replay_and_rollback_are_refused_while_a_consumer_lives(
+    shop.load(without="POSTGRES_URL")  # both generations, one after the other, from the log alone
+    assert shop.query("SELECT id, customer, total, percent::text FROM SHOP.orders ORDER BY id") == content
+    shop("validator", "reconcile")
+
+
+def test_a_replay_waits_for_consumers_to_stop_and_writes_rows_again_only_when_told_to(
     shop: Shop, spawn: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     consumer = spawn("consumer", "run", env=shop.environment)
@@ -246,7 +224,13 @@ def test_replay_and_rollback_are_refused_while_a_consumer_lives(
 
     consumer.terminate()
     assert consumer.wait(timeout=30) == 0
-    shop("consumer", "replay", "--yes")
+
+    before = shop.versions()
+    shown = shop("consumer", "replay", "--table", "customers", "--reapply", "--yes")
+    assert "every row is written again" in shown
+    shop.load(code=1)
+    changed = [one for one, other in zip(before, shop.versions(), strict=True) if one != other]
+    assert len(changed) == 2500
 
 
 def wait_for(condition: Callable[[], object]) -> None:
