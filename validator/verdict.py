@@ -266,8 +266,8 @@ def _different(findings: Sequence[Finding], request: Request) -> str:
     if _is_all_quarantine(findings, request):
         aside = [d for f in findings for d in f.differences if d.kind in _ASIDE and d.layer is Layer.GENERATION]
         rows = f"{sum(d.rows for d in aside):,} rows of {', '.join(sorted({d.table for d in aside}))}"
-        return f"Different: {rows} stand in quarantine, named below with their reasons; nothing else differs."
-    return f"Different{where} ({', '.join(layers)}); every difference is listed below."
+        return f"Different: {rows} stand in quarantine, each named with its reason; nothing else differs."
+    return f"Different{where} ({', '.join(layers)}); each difference is listed."
 
 
 _ASIDE = frozenset({Kind.QUARANTINED, Kind.DISCARDED})
