@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="size of the data sets (default 1)")
     parser.add_argument("--dataset", choices=("three", "rawdog", "both"), default="both")
     options = parser.parse_args()
-    console = Console(stderr=True)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 150)
     chosen = [data for name, data in _datasets(options.scale).items() if options.dataset in (name, "both")]
     results: dict[str, Any] = {}
     for dataset in chosen:

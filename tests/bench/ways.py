@@ -20,7 +20,7 @@ from tests.bench.datasets import Dataset
 from tests.bench.measure import Command, Ended, Measured, Meter
 
 FOREIGN_KEYS = """
-SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) FROM pg_constraint
+SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONSTRAINT ' || quote_ident(conname) FROM pg_constraint
 WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND (NOT convalidated OR NOT %(keep_validated)s)
 """
 
