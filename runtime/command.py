@@ -13,7 +13,6 @@ on the line. Data goes to stdout, everything else to stderr.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -27,12 +26,9 @@ from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 import click
-import psycopg
-import structlog
 
 from runtime.console import open_report
-from runtime.logs import configure_logs, safe_traceback
-from runtime.postgres import failure
+from runtime.logs import configure_logs
 from runtime.reporting import LogFormat, ProgressChoice, Report
 from runtime.settings import (
     KafkaSettings,
@@ -44,7 +40,8 @@ from runtime.settings import (
     source_settings,
     target_settings,
 )
-from schemas.errors import ConfigurationError, ExitCode, ReplicatorError
+from runtime.telling import Spoken, told
+from schemas.errors import ConfigurationError, ExitCode
 from schemas.migration import Migration, parse_migration
 
 VERSION = "0.1.0"  # as in pyproject.toml
@@ -195,7 +192,7 @@ class Program(click.Group):
         sys.exit(int(self._run(given, name, extra)))
 
     def _run(self, given: list[str], name: str, extra: MutableMapping[str, Any]) -> int:
-        spoken = _Spoken.of(given)
+        spoken = Spoken.of(split_options(given)[0])
         try:
             with _ended_by_sigterm(), self.make_context(name, list(given), **extra) as context:
                 result = self.invoke(context)
@@ -206,7 +203,7 @@ class Program(click.Group):
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else ExitCode.DONE
         except BaseException as error:
-            return _told(error, spoken)
+            return told(error, spoken)
 
 
 def split_options(args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -232,71 +229,7 @@ def split_options(args: Sequence[str]) -> tuple[list[str], list[str]]:
     return ours, rest
 
 
-# ---------------------------------------------------------------- errors
-
-
-@dataclass(frozen=True, slots=True)
-class _Spoken:
-    """How errors are said; known before the line is parsed, because parsing may fail."""
-
-    as_json: bool
-    debug: bool
-
-    @classmethod
-    def of(cls, args: Sequence[str]) -> _Spoken:
-        ours, _ = split_options(args)
-        line = " ".join(ours)
-        return cls("--log-format json" in line or "--log-format=json" in line, "--debug" in ours)
-
-    def say(self, code: int, message: str, hint: str = "") -> None:
-        if self.as_json:
-            configure_logs("json", debug=self.debug)
-            structlog.get_logger().error("error", message=message, hint=hint, exit_code=code)
-            return
-        first, *others = message.splitlines() or [""]
-        sys.stderr.write("\n".join([f"error: {first}", *(f"       {line}" for line in others)]) + "\n")
-        if hint:
-            sys.stderr.write(f"hint: {hint}\n")
-
-
-def _told(error: BaseException, spoken: _Spoken) -> int:
-    """Say what went wrong, and return the exit code."""
-    if isinstance(error, OSError) and error.errno == errno.EPIPE:
-        return _nobody_reads()
-    if spoken.debug and not isinstance(error, click.ClickException | KeyboardInterrupt):
-        sys.stderr.write(safe_traceback(error))
-    code: int = ExitCode.UNAVAILABLE
-    match error:
-        case ReplicatorError():
-            code = error.exit_code
-            spoken.say(code, str(error), error.hint)
-        case click.UsageError():
-            code = ExitCode.USAGE
-            path = error.ctx.command_path if error.ctx else ""
-            spoken.say(code, error.format_message(), f"`{path} --help` shows how it is used" if path else "")
-        case click.ClickException():
-            code = ExitCode.USAGE
-            spoken.say(code, error.format_message())
-        case KeyboardInterrupt():
-            code = ExitCode.INTERRUPTED
-            spoken.say(code, "interrupted")
-        case click.Abort():
-            code = ExitCode.USAGE
-            spoken.say(code, "no answer, so nothing was done")
-        case psycopg.Error():
-            spoken.say(code, f"unexpected: {failure(error)}", _DEBUG)
-        case _:  # its text may hold a row's value
-            spoken.say(code, f"unexpected {type(error).__name__}", _DEBUG)
-    return code
-
-
-_DEBUG = "run it again with --debug to see where; please report it"
-
-
-def _nobody_reads() -> int:
-    """Whoever read our output has gone (`| head`): no error, and nothing more to say."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.DONE
+# ---------------------------------------------------------------- signals
 
 
 @contextmanager
