@@ -95,7 +95,8 @@ def show_outcome(outcome: Outcome, seconds: float, console: Console) -> None:
     would = "would be " if outcome.is_rehearsal else ""
     grid = Grid(box=None, pad_edge=False, header_style="bold")
     grid.add_column("table")
-    for name in ("rows", "batches", "bytes", "largest row", "attempt"):
+    measured = ("largest row",) if outcome.is_rehearsal else ()
+    for name in ("rows", "batches", "bytes", *measured, "attempt"):
         grid.add_column(name, justify="right")
     grid.add_column("")
     for table in outcome.tables:
@@ -104,7 +105,10 @@ def show_outcome(outcome: Outcome, seconds: float, console: Console) -> None:
             if table.fate == "begin"
             else {"kept": "kept", "continue": "continued", "again": "read again"}[table.fate]
         )
-        cells = [f"{value:,}" for value in (table.rows, table.batches, table.bytes, table.largest_row_bytes)]
+        numbers = [table.rows, table.batches, table.bytes]
+        if outcome.is_rehearsal:
+            numbers.append(table.largest_row_bytes)
+        cells = [f"{value:,}" for value in numbers]
         grid.add_row(table.table, *cells, str(table.attempt), note)
     console.print(grid)
     if opening.abandoned:

@@ -7,17 +7,18 @@ by side; a few chunks are in memory whatever a table's size.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from producer.publish import Publisher, TableRun
-from producer.read import Chunk, Limits, read_chunks, read_statement, read_totals
+from producer.read import Chunk, Limits, Totals, read_chunks, read_statement, read_totals
 from producer.resume import TableFate
 from producer.source import Held
 from runtime.postgres import Connection, use_schema
-from runtime.reporting import BatchesPublished, Report, TableDone, TableTotals
+from runtime.reporting import Report, TableDone, TableTotals
 from schemas.avro import topic_name
 from schemas.batch import WireSchema
 from schemas.catalogue import Table, rings
@@ -25,7 +26,7 @@ from schemas.errors import SourceError
 from schemas.migration import Migration
 from schemas.records import TableStarted
 
-_CHUNKS_AHEAD = 3
+_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +57,17 @@ class Work:
 
 
 class Line:
-    """Two threads: one prepares chunks, one sends what is prepared, both in the order they were put."""
+    """Two threads: one prepares chunks, one sends what is prepared; everything in the order it was put.
+
+    After the first failure nothing more is sent: a later chunk's checkpoint would claim what is missing.
+    """
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
         self._preparing = ThreadPoolExecutor(1, thread_name_prefix="prepare")
         self._sending = ThreadPoolExecutor(1, thread_name_prefix="send")
-        self._pending: deque[Future[BatchesPublished]] = deque()
+        self._pending: deque[Future[object]] = deque()
+        self._is_broken = False
 
     def __enter__(self) -> Self:
         return self
@@ -74,12 +79,27 @@ class Line:
     def put(self, run: TableRun, chunk: Chunk) -> None:
         """Have a chunk published."""
         prepared = self._preparing.submit(self._publisher.prepare, run, chunk)
-        self._pending.append(self._sending.submit(lambda: self._publisher.publish(prepared.result())))
+        self.then(lambda: self._publisher.publish(prepared.result()))
 
-    def published(self, ahead: int) -> Iterator[BatchesPublished]:
-        """What has been published; waits while more than `ahead` chunks are under way. Errors come out here."""
+    def then(self, send: Callable[[], object]) -> None:
+        """Have something sent after all that was put before; what it returns is a fact, or None."""
+        self._pending.append(self._sending.submit(self._send, send))
+
+    def facts(self, ahead: int) -> Iterator[object]:
+        """What has been done; waits while more than `ahead` things are under way. Errors come out here."""
         while self._pending and (len(self._pending) > ahead or self._pending[0].done()):
-            yield self._pending.popleft().result()
+            fact = self._pending.popleft().result()
+            if fact is not None:
+                yield fact
+
+    def _send(self, send: Callable[[], object]) -> object:
+        if self._is_broken:
+            raise CancelledError
+        try:
+            return send()
+        except BaseException:
+            self._is_broken = True
+            raise
 
 
 def publish_tables(work: Work, fates: Sequence[TableFate]) -> list[TableOutcome]:
@@ -88,13 +108,17 @@ def publish_tables(work: Work, fates: Sequence[TableFate]) -> list[TableOutcome]
         done = fate.published_rows
         expected = done if fate.fate == "kept" else fate.table.rows
         work.report(TableTotals(fate.table.name, expected if expected > 0 else None, done))
-    outcomes: list[TableOutcome] = []
+    runs: list[TableRun | None] = []
     with Line(work.publisher) as line:
         for fate in fates:
-            outcome = _kept(fate) if fate.fate == "kept" else _publish_table(work, fate, line)
-            outcomes.append(outcome)
-            work.report(TableDone(outcome.table, outcome.rows))
-    return outcomes
+            if fate.fate == "kept":
+                runs.append(None)
+                line.then(partial(TableDone, fate.table.name, fate.published_rows))
+            else:
+                runs.append(_publish_table(work, fate, line))
+        for fact in line.facts(0):
+            work.report(fact)
+    return [_outcome(fate, run) for fate, run in zip(fates, runs, strict=True)]
 
 
 def gate_parents(table: Table, tables: Sequence[Table]) -> tuple[str, ...]:
@@ -110,7 +134,17 @@ def look_from(work: Work, table: Table) -> None:
     use_schema(work.connection, table.schema, *(schema for schema in schemas if schema != table.schema))
 
 
-def _kept(fate: TableFate) -> TableOutcome:
+def _outcome(fate: TableFate, run: TableRun | None) -> TableOutcome:
+    if run is not None:
+        return TableOutcome(
+            table=run.table,
+            fate=fate.fate,
+            attempt=run.started.attempt,
+            rows=run.rows,
+            batches=run.sequence,
+            bytes=run.bytes,
+            largest_row_bytes=run.largest_row_bytes,
+        )
     state = fate.state
     assert state is not None
     return TableOutcome(
@@ -124,27 +158,34 @@ def _kept(fate: TableFate) -> TableOutcome:
     )
 
 
-def _publish_table(work: Work, fate: TableFate, line: Line) -> TableOutcome:
+def _publish_table(work: Work, fate: TableFate, line: Line) -> TableRun:
+    """Read here; the line prepares and sends, and may still be at it when this returns."""
     table, rows_of = fate.table, work.held.rows_of(fate.table)
     look_from(work, table)
-    run = _continued(fate) if fate.fate == "continue" else _begun(work, fate)
-    _publish_rows(work, run, read_statement(table, rows_of, run.last_key), table, line)
+    if fate.fate == "continue":
+        run = _continued(fate)
+    else:
+        run = _begun(work, fate)
+        line.then(lambda: work.publisher.begin_table(run))
+    batch = work.migration.batch
+    limits = Limits(max_rows=batch.max_rows, max_bytes=batch.max_bytes)
+    for chunk in read_chunks(work.connection, read_statement(table, rows_of, run.last_key), table, limits):
+        line.put(run, chunk)
+        for fact in line.facts(_AHEAD):
+            work.report(fact)
     totals = read_totals(work.connection, table, rows_of, work.migration.rules(table.name).sums)
+    line.then(lambda: _finish(work, run, totals))
+    return run
+
+
+def _finish(work: Work, run: TableRun, totals: Totals) -> TableDone:
     if totals.rows != run.rows:
         raise SourceError(
-            f'table "{table.name}": COPY gave {run.rows} rows, count(*) in the same snapshot {totals.rows}',
+            f'table "{run.table}": COPY gave {run.rows} rows, count(*) in the same snapshot {totals.rows}',
             hint="an index of the source may be damaged (amcheck tells); then `producer snapshot --restart`",
         )
     work.publisher.finish_table(run, totals.sums)
-    return TableOutcome(
-        table=table.name,
-        fate=fate.fate,
-        attempt=run.started.attempt,
-        rows=run.rows,
-        batches=run.sequence,
-        bytes=run.bytes,
-        largest_row_bytes=run.largest_row_bytes,
-    )
+    return TableDone(run.table, run.rows)
 
 
 def _begun(work: Work, fate: TableFate) -> TableRun:
@@ -162,9 +203,7 @@ def _begun(work: Work, fate: TableFate) -> TableRun:
         key=table.key,
         parents=gate_parents(table, work.tables),
     )
-    run = TableRun(started, wire)
-    work.publisher.begin_table(run)
-    return run
+    return TableRun(started, wire)
 
 
 def _continued(fate: TableFate) -> TableRun:
@@ -179,15 +218,3 @@ def _continued(fate: TableFate) -> TableRun:
         last_key=state.last_key,
         partition_rows=list(state.partition_rows),
     )
-
-
-def _publish_rows(work: Work, run: TableRun, statement: bytes, table: Table, line: Line) -> None:
-    """Read here, prepare and send beside it."""
-    batch = work.migration.batch
-    limits = Limits(max_rows=batch.max_rows, max_bytes=batch.max_bytes)
-    for chunk in read_chunks(work.connection, statement, table, limits):
-        line.put(run, chunk)
-        for fact in line.published(_CHUNKS_AHEAD):
-            work.report(fact)
-    for fact in line.published(0):
-        work.report(fact)
