@@ -26,7 +26,7 @@ from tests import servers
 
 ROOT = Path(__file__).parent.parent
 WITHOUT_SERVERS = ("tests/unit", "tests/architecture")
-READ_BY_PROGRAMS = ("POSTGRES_URL", "NEW_POSTGRES_URL", "KAFKA_", "KEYRING", "RAWDOG_", "REPLICATOR_MIGRATION")
+READ_BY_PROGRAMS = ("POSTGRES_URL", "NEW_POSTGRES_URL", "KAFKA_", "KEYRING", "RAWDOG_", "MIGRATION")
 
 MakeDatabase = Callable[..., str]
 
