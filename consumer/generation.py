@@ -46,7 +46,7 @@ def register(session: Session, connection: Connection, log_id: str) -> None:
 
 
 def begin(session: Session, connection: Connection, report: Report) -> None:
-    """Pre-data of the running generation, unless another process does or did it.
+    """Pre-data of the running generation, unless another process does or did it; that process reports it.
 
     Raises:
         Refused: the migration is not the one the generation was read with, or the schema cannot take it.

@@ -33,7 +33,7 @@ from runtime.health import Heartbeat
 from runtime.kafka import Group as KafkaGroup
 from runtime.kafka import LogRecord, Partition
 from runtime.kafka.reading import foreign_log
-from runtime.postgres import TargetUnreachable, explain, is_transient
+from runtime.postgres import TargetUnreachable, explain, is_transient, use_schema
 from runtime.progress import GenerationState, Progress, read_progress
 from runtime.reporting import BatchesApplied, Report, TableDone, TableTotals, Waiting, Warned
 from runtime.shutdown import StopFlag
@@ -87,6 +87,7 @@ class Worker:
         self._told_kafka: dict[Partition, int] = {}
         self._failing_since: float | None = None
         self._failures = 0
+        self._loading = 0  # the generation that this process knows to be loading
         self._totals: set[tuple[int, str, int | None]] = set()
         self._waiting = ""
 
@@ -182,7 +183,10 @@ class Worker:
                 return self._read()
             progress = self._read()
         self._gate = Gate(progress)
-        self._writer = self._writer or self._make_writer(progress)
+        self._see_loading(progress)
+        if self._writer is None:
+            self._warn_of_offsets(progress)
+            self._writer = self._make_writer(progress)
         self._writer.reapply = progress.tenant.reapply
         self._tell_totals(progress)
         if not (self.options.until_complete and self._is_complete(progress)):
@@ -191,6 +195,14 @@ class Worker:
         self._tell_kafka()
         self._looked_at = time.monotonic()
         return progress
+
+    def _see_loading(self, progress: Progress) -> None:
+        """Once a generation is prepared, find its types: the schemas of extensions may be new."""
+        running = progress.running
+        if running is None or not running.is_prepared or running.generation == self._loading:
+            return
+        self._loading = running.generation
+        use_schema(self._connection, self.session.migration.schema_)
 
     def _read(self) -> Progress:
         progress = read_progress(self._connection, self.session.tenant)
@@ -229,7 +241,6 @@ class Worker:
     def _join(self, progress: Progress) -> None:
         topics = frozenset(table.topic for table in progress.tables.values())
         if self._group is None:
-            self._warn_of_offsets(progress)
             self._group = KafkaGroup(
                 self.session.kafka,
                 self.session.group,
@@ -336,9 +347,11 @@ class Worker:
 
     def _revoked(self, places: tuple[Partition, ...]) -> None:
         self._gone(places)
-        writer = self._writer
-        if writer is not None and not self._connection.closed:
-            self._patiently(lambda: writer.give_back(places))
+        try:
+            if self._writer is not None and not self._connection.closed:
+                self._writer.give_back(places)
+        except psycopg.Error:
+            pass  # the backend is gone with its connection: an heir finds no owner that lives
 
     def _gone(self, places: tuple[Partition, ...]) -> None:
         """Another member may own them already: nothing of them is written any more."""

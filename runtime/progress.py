@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from schemas.catalogue import Catalogue
@@ -219,9 +220,17 @@ def read_tenants(connection: psycopg.Connection[Any]) -> tuple[TenantProgress, .
 def read_progress(connection: psycopg.Connection[Any], tenant: str) -> Progress | None:
     """All of one tenant, None when the target does not know it.
 
-    Each part is one statement: inside a REPEATABLE READ transaction they are of one moment;
-    outside, the parts are read oldest fact first, so that nothing looks further than it is.
+    All parts are of one moment: read in a transaction of its own, or in the caller's, which then
+    should be REPEATABLE READ.
     """
+    if connection.info.transaction_status != TransactionStatus.IDLE or not connection.autocommit:
+        return _read_progress(connection, tenant)
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return _read_progress(connection, tenant)
+
+
+def _read_progress(connection: psycopg.Connection[Any], tenant: str) -> Progress | None:
     if not is_installed(connection):
         return None
     only = {"tenant": tenant}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from consumer.session import Session
 from consumer.worker import Options, Worker
 from runtime import advance
 from runtime.progress import Progress, read_progress, read_quarantine
-from runtime.reporting import BatchesApplied, Notice, TableDone
+from runtime.reporting import BatchesApplied, Notice, TableDone, Warned
 from runtime.settings import KafkaSettings, TargetSettings
 from runtime.shutdown import StopFlag
 from schemas.catalogue import Constraint, ForeignKey, Key, Table
@@ -76,6 +77,10 @@ class World:
         with psycopg.connect(self.url, autocommit=True) as connection:
             found = connection.execute(query.encode()).fetchall()
         return [row[0] if len(row) == 1 else row for row in found]
+
+    def make(self, script: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(script.encode())
 
     def progress(self) -> Progress:
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -426,3 +431,99 @@ def test_tables_that_left_the_migration_are_told_and_kept(world: World) -> None:
 
     assert world.rows("SELECT count(*) FROM tenant.clicks") == [2]
     assert Notice("clicks: no longer in the migration; its rows stay as they are") in world.facts
+
+
+MADE_BY_SOMEBODY = """
+CREATE SCHEMA tenant;
+CREATE TABLE tenant.customers (id bigint PRIMARY KEY, email text, rank int DEFAULT 7, migrated_at timestamptz NOT NULL);
+CREATE TABLE tenant.orders (id bigint PRIMARY KEY, parent_id bigint REFERENCES tenant.customers, migrated_at timestamptz
+  NOT NULL);
+"""
+
+
+def test_a_schema_that_somebody_else_made_is_filled_with_its_constraints_on(world: World) -> None:
+    world.make(MADE_BY_SOMEBODY)
+    log = world.log(CUSTOMERS, ORDERS)
+    log.begin()
+    log.whole("customers", customers(1))
+    log.whole("orders", orders(1), orders(2, parent=404))
+    log.end()
+
+    progress = world.run()
+
+    assert progress.tenant.made_schema is False
+    assert world.rows("SELECT rank FROM tenant.customers") == [7]
+    assert world.rows("SELECT id FROM tenant.orders") == [1]
+    assert progress.tables[1, "orders"].quarantined == 1
+
+
+def test_a_schema_that_cannot_take_the_rows_is_refused_with_what_to_run(world: World) -> None:
+    world.make(
+        "CREATE SCHEMA tenant;"
+        "CREATE TABLE tenant.customers (id int PRIMARY KEY, email text UNIQUE, boss int REFERENCES tenant.customers,"
+        " must int NOT NULL);"
+        "CREATE TABLE tenant.orders (id bigint PRIMARY KEY DEFERRABLE, parent_id bigint, migrated_at timestamptz);"
+    )
+    log = world.log(CUSTOMERS, ORDERS)
+    log.begin()
+    log.whole("customers", customers(1))
+    log.end()
+
+    with pytest.raises(Refused) as refused:
+        world.run()
+
+    for statement in (
+        'ALTER TABLE "customers" ALTER COLUMN "id" TYPE bigint',
+        'ALTER TABLE "customers" ADD COLUMN "migrated_at" timestamp with time zone',
+        'ALTER TABLE "customers" ALTER COLUMN "must" DROP NOT NULL',
+        'ALTER TABLE "orders" DROP CONSTRAINT "orders_pkey", ADD CONSTRAINT "orders_pkey" PRIMARY KEY ("id")',
+        'ADD CONSTRAINT "customers_email_key" UNIQUE ("email") DEFERRABLE',
+        'ALTER TABLE "customers" ALTER CONSTRAINT "customers_boss_fkey" DEFERRABLE',
+    ):
+        assert statement in str(refused.value)
+
+
+def test_offsets_set_back_in_kafka_are_noticed_and_move_nothing(world: World) -> None:
+    log = world.log(CLICKS)
+    log.begin()
+    log.whole("clicks", clicks(3))
+    log.end()
+    world.run()
+    assert world.rows("UPDATE replicator.positions SET committed_offset = committed_offset + 100 RETURNING 1") == [1]
+
+    world.run()
+
+    (warning,) = [fact for fact in world.facts if isinstance(fact, Warned)]
+    assert "consumer replay" in warning.text
+    assert world.rows("SELECT count(*) FROM tenant.clicks") == [3]
+
+
+def test_more_rows_in_quarantine_than_allowed_stop_the_run(world: World) -> None:
+    limited = world.session.migration.model_copy(
+        update={"apply": world.session.migration.apply.model_copy(update={"max_quarantined": 1})}
+    )
+    world.session = replace(world.session, migration=limited)
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.whole("customers", customers(1, 666), [{"id": 666, "email": "again"}])
+    log.end()
+
+    with pytest.raises(NotWhole, match="more than 1 rows cannot be applied"):
+        world.run()
+
+
+def test_columns_that_the_source_lacks_are_filled_by_constant_and_by_sql(world: World) -> None:
+    text = (
+        f'tenant = "{world.session.tenant}"\nschema = "tenant"\ntables = "*"\n[log]\npartitions = 2\n'
+        '[table.customers.add]\ntenant_id = { type = "text", value = "rawdog" }\n'
+        'loud = { type = "text", sql = "upper(email) || \'!\'" }\n'
+    )
+    world.session = replace(world.session, migration=parse_migration(text, "test.toml"))
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.whole("customers", customers(1))
+    log.end()
+
+    world.run()
+
+    assert world.rows("SELECT tenant_id, loud FROM tenant.customers") == [("rawdog", "C1!")]
