@@ -46,6 +46,7 @@ def render(report: Mapping[str, Any]) -> str:
         tiles=_tiles(report),
         loads=_loads(report),
         all=_all(report),
+        positions=_positions(report),
         notes=_notes(report),
         sums=[(table["name"], column, total) for table in report["tables"] for column, total in table["sums"].items()],
     )
@@ -133,7 +134,9 @@ def _loads(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _said(sentence: str) -> str:
     """The verdict's sentence without the verdict, which stands above it."""
-    rest = sentence.removeprefix("Equal: ").removeprefix("Inconclusive: ").removeprefix("Different ")
+    rest = sentence
+    for verdict in ("Equal: ", "Inconclusive: ", "Different: ", "Different "):
+        rest = rest.removeprefix(verdict)
     return rest[:1].upper() + rest[1:]
 
 
@@ -146,6 +149,13 @@ def _all(report: Mapping[str, Any]) -> dict[str, Any] | None:
     summed: dict[str, Any] = {name: sum(table[name] or 0 for table in tables) for name in names}
     seconds = between(load["prepared_at"], load["loaded_at"] or load["ended_at"])
     return {**summed, "seconds": seconds, "rate": round(summed["applied"] / seconds) if seconds else None}
+
+
+def _positions(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    by_topic: dict[str, list[str]] = {}
+    for item in report["load"]["positions"]:
+        by_topic.setdefault(item["topic"], []).append(number(item["next_offset"]))
+    return [(topic, ", ".join(offsets)) for topic, offsets in by_topic.items()]
 
 
 def _notes(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:

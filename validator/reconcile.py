@@ -82,9 +82,9 @@ class Reconciliation:
             ReplicatorError: a side cannot be read, or the request does not fit; nothing is decided then.
         """
         with ExitStack() as stack:
-            source = Readers("source", self.source_url, self.migration.source.schemas[0], count=self.options.jobs)
+            source = Readers("source", self.source_url, self.migration.source.schemas, count=self.options.jobs)
             stack.callback(source.close)
-            target = Readers("target", self.target_url, self.migration.schema_, count=self.options.jobs)
+            target = Readers("target", self.target_url, (self.migration.schema_,), count=self.options.jobs)
             stack.callback(target.close)
             self._look(source, target)
         self._is_complete = True
@@ -117,7 +117,11 @@ class Reconciliation:
             jobs=self.options.jobs,
             findings=findings,
             judgement=judgement,
-            settings={"encryption": "a keyring is set" if self.keyring is not None else "no keyring"},
+            settings={
+                "encryption": "with a keyring" if self.keyring is not None else "no keyring",
+                "source schemas": ", ".join(self.migration.source.schemas),
+                "log prefix": self.migration.log.prefix,
+            },
         )
 
     # ---------------------------------------------------------------- the parts of a run
@@ -144,6 +148,7 @@ class Reconciliation:
             self._add(look_at_organization(target.first, self.migration, self.keyring, self.environment))
         if any(layer not in WHOLE for layer in self.options.layers):
             survey = read_survey(target.first, [self.migration.schema_], side="target")
+            self._warn_of_strangers(survey)
             self._look_at_tables(catalogue, mappings, survey, source, target)
 
     def _checked_request(self) -> Request:
@@ -174,6 +179,13 @@ class Reconciliation:
         if self.migration.digest() not in (newest.migration_digest, self._progress.tenant.accepted_digest):
             self.report_fact(
                 Notice("the migration has changed since it was loaded; the target is compared with what it says now")
+            )
+
+    def _warn_of_strangers(self, survey: Survey) -> None:
+        strangers = sorted({table.name for table in survey.tables} - set(self._tables))
+        if strangers:
+            self.report_fact(
+                Notice(f"the tenant's schema has tables that the migration does not name: {', '.join(strangers)}")
             )
 
     def _look_at_tables(

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from runtime.postgres import Connection, Side, explain, open_source, open_target
+from runtime.postgres import Connection, Side, explain, open_source, open_target, use_schema
 from runtime.settings import redact
 
 APPLICATION_NAME = "validator"
@@ -31,16 +31,17 @@ class Moment:
 
     side: Side
     url: str = field(repr=False)
-    schema: str
+    schemas: tuple[str, ...]
     snapshot: str
 
     def open(self) -> Connection:
         """A further connection that sees exactly what the first one sees."""
-        connection = connect(self.side, self.url, self.schema)
+        connection = connect(self.side, self.url, self.schemas[0])
         try:
             with named_errors(self.side, f"{self.side}: shared snapshot"):
                 connection.execute(f"SET TRANSACTION SNAPSHOT '{self.snapshot}'".encode())
                 connection.execute(_TUNED)
+                use_schema(connection, *self.schemas)
         except BaseException:
             connection.close()
             raise
@@ -66,15 +67,15 @@ def named_errors(side: Side, where: str) -> Iterator[None]:
 class Readers:
     """A few connections of one side at its moment, lent to threads one at a time."""
 
-    def __init__(self, side: Side, url: str, schema: str, *, count: int) -> None:
+    def __init__(self, side: Side, url: str, schemas: tuple[str, ...], *, count: int) -> None:
         self.side: Side = side
         self._lock = threading.Lock()
-        self.first = connect(side, url, schema)
+        self.first = connect(side, url, schemas[0])
         try:
             with named_errors(side, f"{side}: snapshot"):
                 row = self.first.execute("SELECT pg_export_snapshot()").fetchone()
             assert row is not None
-            self.moment = Moment(side=side, url=url, schema=schema, snapshot=row[0])
+            self.moment = Moment(side=side, url=url, schemas=schemas, snapshot=row[0])
             self._all = [self.moment.open() for _ in range(count)]
         except BaseException:
             self.first.close()
