@@ -15,6 +15,6 @@ JOIN pg_depend d ON d.classid = part.classid AND d.objid = part.objid
 LEFT JOIN pg_depend x ON x.classid = d.refclassid AND x.objid = d.refobjid AND x.deptype = 'e'
 LEFT JOIN pg_extension e ON e.oid = x.refobjid
 LEFT JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND (e.oid IS NOT NULL OR p.oid IS NOT NULL)
 ORDER BY 1, 2, 3;

@@ -1,5 +1,5 @@
 -- What stands in the first schema on the search_path and is no table: none of it is moved.
-WITH mine AS (SELECT current_schema()::regnamespace::oid AS oid),
+WITH mine AS (SELECT quote_ident(current_schema())::regnamespace::oid AS oid),
 extension_objects AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e')
 SELECT kind, name
 FROM (

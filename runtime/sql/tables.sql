@@ -11,7 +11,7 @@ WITH heap AS (
         SELECT c.oid WHERE c.relkind = 'r'
     ) AS leaf(relid)
     JOIN pg_class member ON member.oid = leaf.relid AND member.relkind = 'r'
-    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 ), width AS (
     SELECT attrelid, 28 + sum(CASE WHEN attlen > 0 THEN attlen ELSE 32 END) AS bytes
     FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped GROUP BY attrelid
@@ -38,7 +38,7 @@ SELECT c.oid::bigint AS oid,
        ) AS children
 FROM pg_class c
 LEFT JOIN estimate ON estimate.root = c.oid
-WHERE c.relnamespace = current_schema()::regnamespace
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
   AND c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND NOT EXISTS (
       SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
