@@ -11,7 +11,7 @@ from dataclasses import asdict
 import psycopg
 
 from consumer.session import Session
-from runtime import advance
+from runtime import generations
 from runtime.control import fold
 from runtime.kafka import LogRecord, TailReader
 from runtime.postgres import Connection
@@ -73,7 +73,7 @@ class ControlReader:
 
 def _note(connection: psycopg.Connection[tuple[object, ...]], session: Session, generation: GenerationState) -> None:
     started = generation.started
-    advance.note_generation(
+    generations.note_generation(
         connection,
         session.tenant,
         generation=generation.number,
@@ -84,7 +84,7 @@ def _note(connection: psycopg.Connection[tuple[object, ...]], session: Session, 
         migration_digest=started.migration_digest,
     )
     for name, table in generation.tables.items():
-        advance.note_attempt(
+        generations.note_attempt(
             connection,
             session.tenant,
             generation=generation.number,
@@ -95,11 +95,11 @@ def _note(connection: psycopg.Connection[tuple[object, ...]], session: Session, 
             wire_schema=json.dumps([asdict(column) for column in table.started.columns], ensure_ascii=False),
         )
         if table.is_superseded:
-            advance.note_superseded(
+            generations.note_superseded(
                 connection, session.tenant, generation=generation.number, table=name, attempt=table.attempt
             )
         elif table.finished is not None:
-            advance.note_published(
+            generations.note_published(
                 connection,
                 session.tenant,
                 generation=generation.number,
@@ -108,6 +108,6 @@ def _note(connection: psycopg.Connection[tuple[object, ...]], session: Session, 
                 rows=table.finished.rows,
             )
     if generation.finished is not None:
-        advance.note_snapshot_finished(connection, session.tenant, generation.number, generation.finished.instant)
+        generations.note_snapshot_finished(connection, session.tenant, generation.number, generation.finished.instant)
     if generation.abandoned is not None:
-        advance.note_abandoned(connection, session.tenant, generation.number)
+        generations.note_abandoned(connection, session.tenant, generation.number)

@@ -13,7 +13,7 @@ from consumer.prune import prune
 from consumer.session import Session
 from consumer.target import pre_data, schema_is_ours
 from consumer.tokens import read_tokens
-from runtime import advance
+from runtime import advance, generations
 from runtime.postgres import Connection, explain, is_transient, use_schema
 from runtime.progress import ForeignKeyProgress, GenerationProgress, Progress, instant_text, read_progress
 from runtime.reporting import GenerationEnded, GenerationStarted, Notice, Report
@@ -35,7 +35,7 @@ def register(session: Session, connection: Connection, log_id: str) -> None:
     # A lock of its own: ending a generation may hold the other for long.
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (advance.lock_key(f"register:{session.tenant}"),))
-        advance.register_tenant(
+        generations.register_tenant(
             connection,
             tenant=session.tenant,
             schema_name=session.migration.schema_,
@@ -62,7 +62,7 @@ def begin(session: Session, connection: Connection, report: Report) -> None:
         read_tokens(session.migration, session.environment)  # missing ones are told now, not after hours of loading
         was_empty = pre_data(target, report)
         with connection.transaction():
-            advance.note_prepared(connection, session.tenant, running.generation, was_empty)
+            generations.note_prepared(connection, session.tenant, running.generation, was_empty)
         report(GenerationStarted(running.generation, instant_text(running.instant)))
 
 
@@ -112,7 +112,7 @@ def _end(
     write_organization(connection, session.migration, session.keyring, session.environment)
     with connection.transaction():
         record_foreign_keys(connection, session.tenant, keys)
-        whole = advance.note_ended(connection, session.tenant, running.generation)
+        whole = generations.note_ended(connection, session.tenant, running.generation)
     report(GenerationEnded(running.generation, whole))
 
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import psycopg
 
-from consumer import generation as generations
+from consumer import generation
 from consumer.backlog import Backlog, Work
 from consumer.control import ControlReader
 from consumer.gate import Gate, Verdict
@@ -26,7 +26,7 @@ from consumer.prepare import Group, prepare_group, prepare_marker
 from consumer.session import Session
 from consumer.transform import TablePlan
 from consumer.writer import Limits, Writer, Written
-from runtime import advance
+from runtime import ownership
 from runtime.advance import PositionLost
 from runtime.control import check_topics
 from runtime.health import Heartbeat
@@ -169,13 +169,13 @@ class Worker:
         """Read the control topic and the progress, do what is due, and let flow what may."""
         connection = self._connection
         if self._writer is None:
-            generations.register(self.session, connection, self._control.state.log)
+            generation.register(self.session, connection, self._control.state.log)
         self._control.read()
         self._control.note(connection)
         progress = self._read()
         running = progress.running
         if running is not None and not running.is_prepared:
-            generations.begin(self.session, connection, self.report)
+            generation.begin(self.session, connection, self.report)
             progress = self._read()
         elif running is not None and Gate(progress).is_loaded(running) and not self._in_flight:
             if not self._finish(running.generation):
@@ -233,7 +233,7 @@ class Worker:
     def _finish(self, number: int) -> bool:
         """End a generation. It may take longer than the group waits for a member, so the group is left before."""
         self._leave()
-        is_done = generations.end(self.session, self._connection, self.report)
+        is_done = generation.end(self.session, self._connection, self.report)
         if not is_done:
             self._say_waiting(f"generation {number} to be ended by another process")
         return is_done
@@ -279,7 +279,7 @@ class Worker:
             if self._writer is not None and not self._connection.closed:
                 told = dict(self._writer.positions)
                 group.commit(told, wait=True)
-                advance.note_committed(
+                ownership.note_committed(
                     self._connection, self.session.tenant, {(t, n): at for (t, n), at in told.items()}
                 )
         except psycopg.Error:
@@ -503,7 +503,7 @@ class Worker:
     def _lost(self, place: Partition) -> None:
         """A position is not where we believed: read it again, or leave the partition to who owns it now."""
         assert self._writer is not None
-        found = advance.reclaim(self._connection, self.session.tenant, [place], self.member)
+        found = ownership.reclaim(self._connection, self.session.tenant, [place], self.member)
         if place in found:
             self._writer.positions[place] = found[place]
         else:
@@ -542,7 +542,7 @@ class Worker:
                 return
             held = list(self._writer.positions)
             self._writer.use(self._connection)
-            found = advance.reclaim(self._connection, self.session.tenant, held, self.member)
+            found = ownership.reclaim(self._connection, self.session.tenant, held, self.member)
             self._writer.positions = {Partition(*place): offset for place, offset in found.items()}
         except psycopg.Error as again:
             self._recover(again)

@@ -19,7 +19,7 @@ from consumer.prepare import Group
 from consumer.refusal import Refusal
 from consumer.sealed_row import RowSeal
 from consumer.transform import TablePlan
-from runtime import advance
+from runtime import advance, ownership
 from runtime.advance import PositionLost, Step
 from runtime.kafka import Partition
 from runtime.keyring import Keyring
@@ -265,7 +265,9 @@ class Writer:
 
     def claim(self, wanted: Mapping[Partition, str], member: str) -> dict[Partition, PositionProgress]:
         """Become the owner of partitions, each with its table; returns their positions."""
-        found = advance.claim(self.connection, self.tenant, {(t, n): table for (t, n), table in wanted.items()}, member)
+        found = ownership.claim(
+            self.connection, self.tenant, {(t, n): table for (t, n), table in wanted.items()}, member
+        )
         claimed = {Partition(*place): item for place, item in found.items()}
         self.positions |= {place: item.next_offset for place, item in claimed.items()}
         return claimed
@@ -276,4 +278,4 @@ class Writer:
         for place in places:
             self.positions.pop(place, None)
         if places:
-            advance.give_back(self.connection, self.tenant, places)
+            ownership.give_back(self.connection, self.tenant, places)

@@ -19,7 +19,7 @@ from consumer.backlog import Backlog
 from consumer.dry_run import dry_run
 from consumer.session import Session
 from consumer.worker import Options, Worker
-from runtime import advance
+from runtime import advance, generations, ownership
 from runtime.progress import Progress, read_progress, read_quarantine
 from runtime.reporting import BatchesApplied, Notice, TableDone, Warned
 from runtime.settings import KafkaSettings, TargetSettings
@@ -185,7 +185,7 @@ def test_an_heir_ends_an_owner_that_is_frozen_in_its_transaction(world: World) -
     with session.connect() as frozen:
         advance.install(frozen)
         frozen.execute("SET search_path TO replicator")
-        advance.register_tenant(
+        generations.register_tenant(
             frozen,
             tenant=session.tenant,
             schema_name="tenant",
@@ -193,7 +193,7 @@ def test_an_heir_ends_an_owner_that_is_frozen_in_its_transaction(world: World) -
             prefix=session.prefix,
             made_schema=True,
         )
-        advance.claim(frozen, session.tenant, {(topic, 0): "customers", (topic, 1): "customers"}, "frozen")
+        ownership.claim(frozen, session.tenant, {(topic, 0): "customers", (topic, 1): "customers"}, "frozen")
         frozen.execute("BEGIN")
         frozen.execute("UPDATE positions SET updated_at = now()")  # holds the rows, and never goes on
 

@@ -5,7 +5,7 @@ import psycopg
 import pytest
 
 from consumer.keys import decrypt_cell, make_keys, shown
-from runtime import advance
+from runtime import advance, generations
 from runtime.keyring import KEK_FILE, Keyring, load_kek, rotate_key
 from runtime.postgres import open_target
 from schemas.catalogue import Catalogue, Column, Key, Table
@@ -38,8 +38,10 @@ def connection(target_url: str, keyring: Keyring) -> Iterator[psycopg.Connection
     cells = cipher.encrypt(["ada@example.com", None], [("1.50", "2026-11-01"), ("2.00", "2026-11-01")])
     with open_target(target_url, autocommit=True) as opened:
         advance.install(opened)
-        advance.register_tenant(opened, tenant="a", schema_name="tenant_a", log_id="l", prefix="a", made_schema=True)
-        advance.note_generation(
+        generations.register_tenant(
+            opened, tenant="a", schema_name="tenant_a", log_id="l", prefix="a", made_schema=True
+        )
+        generations.note_generation(
             opened,
             "a",
             generation=1,

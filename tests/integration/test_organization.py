@@ -7,7 +7,7 @@ import pytest
 
 from consumer.organization import write_organization
 from consumer.tokens import check_tokens
-from runtime import advance
+from runtime import advance, generations
 from runtime.keyring import Keyring, init_keyring
 from runtime.postgres import open_target
 from schemas.errors import ConfigurationError, KeyringError, TargetError
@@ -41,7 +41,9 @@ def keyring(tmp_path: Path) -> Keyring:
 def connection(target_url: str) -> Iterator[psycopg.Connection]:
     with open_target(target_url, autocommit=True) as opened:
         advance.install(opened)
-        advance.register_tenant(opened, tenant="a", schema_name="tenant_a", log_id="l", prefix="a", made_schema=True)
+        generations.register_tenant(
+            opened, tenant="a", schema_name="tenant_a", log_id="l", prefix="a", made_schema=True
+        )
         yield opened
 
 

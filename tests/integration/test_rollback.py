@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from consumer.rollback import plan_rollback, roll_back
-from runtime import advance
+from runtime import advance, generations, ownership
 from runtime.postgres import open_target
 from schemas.catalogue import Catalogue, Table
 from schemas.errors import ConfigurationError, Refused, TargetError
@@ -41,13 +41,13 @@ def load(connection: psycopg.Connection, tenant: str = "a", *, made_schema: bool
         INSERT INTO public.organizations VALUES ('{tenant}')
         """
     )
-    advance.register_tenant(
+    generations.register_tenant(
         connection, tenant=tenant, schema_name=schema, log_id="l", prefix=tenant, made_schema=made_schema
     )
     connection.execute("UPDATE replicator.tenants SET made_organization = true")
     tables = ("customers", "orders")
     catalogue = Catalogue(tables=tuple(Table(name=name) for name in tables))
-    advance.note_generation(
+    generations.note_generation(
         connection,
         tenant,
         generation=1,
@@ -57,7 +57,7 @@ def load(connection: psycopg.Connection, tenant: str = "a", *, made_schema: bool
         tables={name: f"{tenant}.{name}" for name in tables},
         migration_digest="d",
     )
-    advance.claim(connection, tenant, {(f"{tenant}.orders", 0): "orders"}, "member")
+    ownership.claim(connection, tenant, {(f"{tenant}.orders", 0): "orders"}, "member")
 
 
 def exists(connection: psycopg.Connection, name: str) -> bool:
