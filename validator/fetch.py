@@ -24,6 +24,7 @@ Key = tuple[str, ...]
 Values = dict[str, str | None]
 
 _AT_ONCE = 500
+_BYTES_AT_ONCE = 4_000_000  # by the source's estimate of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,11 @@ class Fetcher:
 
     def compare(self, keys: Sequence[Key]) -> Iterator[Compared]:
         """Each key's row on both sides, in the order given."""
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
+        # Documents of megabytes are fetched a few at a time: both sides are in memory as text.
+        average = self.plan.table.bytes // max(self.plan.table.rows, 1)
+        at_once = max(1, min(_AT_ONCE, _BYTES_AT_ONCE // max(average, 1)))
+        for start in range(0, len(keys), at_once):
+            some = keys[start : start + at_once]
             there, here = self._source(some), self._target(some)
             for key in some:
                 yield _compare(key, there.get(key, []), here.get(key, []))
