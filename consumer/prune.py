@@ -54,6 +54,8 @@ def prune(
     held = held_back(target.catalogue, quarantined)
     pruned = []
     for item in reversed(tuple(tables)):
+        if item.was_empty and item.attempt == 1:
+            continue  # all its rows are of this attempt
         name = quote_ident(item.table_name)
         column = quote_ident(target.mappings[item.table_name].migrated_at)
         if item.table_name in held:

@@ -10,22 +10,18 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import psycopg
 
 from consumer import generation
-from consumer.backlog import Backlog, Work
 from consumer.control import ControlReader
-from consumer.gate import Gate, Verdict
-from consumer.prepare import Group, prepare_group, prepare_marker
+from consumer.flow import Flow
+from consumer.gate import Gate
 from consumer.session import Session
-from consumer.transform import TablePlan
-from consumer.writer import Limits, Writer, Written
+from consumer.writer import Limits, Writer
 from runtime import ownership
 from runtime.advance import PositionLost
 from runtime.control import check_topics
@@ -35,22 +31,16 @@ from runtime.kafka import LogRecord, Partition
 from runtime.kafka.reading import foreign_log
 from runtime.postgres import TargetUnreachable, explain, is_transient, use_schema
 from runtime.progress import GenerationState, Progress, read_progress
-from runtime.reporting import BatchesApplied, Report, TableDone, TableTotals, Waiting, Warned
+from runtime.reporting import Report, TableTotals, Waiting, Warned
 from runtime.shutdown import StopFlag
 from schemas.avro import control_topic, table_of_topic
-from schemas.errors import LogError, TargetError
-from schemas.mapping import TableMapping
-from schemas.records import ControlRecord, TableFinished, TableStarted
+from schemas.errors import ContractError, LogError, TargetError
 
 LOOK_S = 0.5
 COMMIT_S = 2.0
-IN_FLIGHT = 2
-MAX_POLLED = 256
-MAX_POLLED_BYTES = 16 * 1024 * 1024
 GIVE_UP_S = 600.0
 SESSION_TIMEOUT_S = 6.0  # a killed member is replaced after it; brokers accept no less by default
 
-Ready = Group | ControlRecord | None
 T = TypeVar("T")
 
 
@@ -74,11 +64,9 @@ class Worker:
     member: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     def __post_init__(self) -> None:
-        self._backlog = Backlog()
-        self._in_flight: deque[tuple[Work, TablePlan | None, Future[Ready] | None]] = deque()
+        self._flow = Flow(self.session, self.report)
         self._polled: set[Partition] = set()  # since they were assigned
-        self._plans: dict[tuple[str, int, int], TablePlan] = {}
-        self._mappings: dict[str, Mapping[str, TableMapping]] = {}
+        self._lost_at: dict[Partition, int] = {}
         self._group: KafkaGroup | None = None
         self._topics: frozenset[str] = frozenset()
         self._must_restart = False
@@ -98,11 +86,11 @@ class Worker:
         self._connection = self.session.connect()
         self._writer: Writer | None = None
         try:
-            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare") as self._pool:
+            with self._flow:
                 try:
                     return self._loop()
                 finally:
-                    self._forget_work()
+                    self._flow.forget()
                     self._leave()
         finally:
             self._control.close()
@@ -119,7 +107,7 @@ class Worker:
             self._say_waiting(f"the first snapshot (topic {topic})")
             if self.stop.wait(1.0):
                 return False
-        self._control = ControlReader(self.session)
+        self._control = self._flow.control = ControlReader(self.session)
         self._control.catch_up()
         while not self._control.state.generations:
             self._say_waiting(f"the first snapshot (topic {topic})")
@@ -177,7 +165,7 @@ class Worker:
         if running is not None and not running.is_prepared:
             generation.begin(self.session, connection, self.report)
             progress = self._read()
-        elif running is not None and Gate(progress).is_loaded(running) and not self._in_flight:
+        elif running is not None and Gate(progress).is_loaded(running) and not self._flow.is_busy:
             if not self._finish(running.generation):
                 self._looked_at = time.monotonic()
                 return self._read()
@@ -274,7 +262,7 @@ class Worker:
         if self._group is None:
             return
         group, self._group = self._group, None
-        self._forget_work()
+        self._flow.forget()
         try:
             if self._writer is not None and not self._connection.closed:
                 told = dict(self._writer.positions)
@@ -282,7 +270,7 @@ class Worker:
                 ownership.note_committed(
                     self._connection, self.session.tenant, {(t, n): at for (t, n), at in told.items()}
                 )
-        except psycopg.Error:
+        except (psycopg.Error, LogError):
             pass  # a hint only
         finally:
             group.close()
@@ -355,7 +343,7 @@ class Worker:
 
     def _gone(self, places: tuple[Partition, ...]) -> None:
         """Another member may own them already: nothing of them is written any more."""
-        self._forget_work()
+        self._flow.forget()
         if self._writer is not None:
             for place in places:
                 self._writer.positions.pop(place, None)
@@ -367,23 +355,20 @@ class Worker:
     def _turn(self) -> None:
         """Take in records, hand groups to the second thread, write the oldest one that is ready."""
         polled = self._poll()
+        if self._must_restart:
+            return  # what was taken in may not follow what was dropped
         self._hand_on()
-        if self._in_flight and (not polled or len(self._in_flight) >= IN_FLIGHT or self._is_ready()):
-            self._write(*self._in_flight.popleft())
+        if self._flow.is_busy and (not polled or self._flow.is_full or self._flow.is_ready):
+            self._write()
             self._hand_on()
-
-    def _is_ready(self) -> bool:
-        future = self._in_flight[0][2]
-        return future is None or future.done()
 
     def _poll(self) -> bool:
         if self._group is None:
             self.stop.wait(LOOK_S / 5)
             return False
-        backlog, polled = self._backlog, False
-        while backlog.records < MAX_POLLED and backlog.bytes < MAX_POLLED_BYTES:
-            busy = polled or self._in_flight or backlog.records
-            record = self._group.poll(0.0 if busy else LOOK_S / 5)
+        polled = False
+        while self._flow.has_room and not self._must_restart:
+            record = self._group.poll(0.0 if polled or not self._flow.is_idle else LOOK_S / 5)
             if record is None:
                 break
             polled = True
@@ -397,96 +382,23 @@ class Worker:
         if record.header.log != writer.log_id:
             raise foreign_log(record, writer.log_id)
         self._polled.add(record.partition)
-        self._backlog.add(record)
+        self._flow.take_in(record)
 
     def _hand_on(self) -> None:
-        """Make work of what was polled, as long as the second thread has room."""
-        for head in self._backlog.heads():
-            if len(self._in_flight) >= IN_FLIGHT:
-                return
-            self._hand_on_from(head)
+        """Hand on what may flow; what may not is forgotten, and read again when it may."""
+        for record in self._flow.hand_on(self._gate):
+            assert self._group is not None
+            self._group.pause([record.partition])
+            self._group.seek(record.partition, record.position.offset)
 
-    def _hand_on_from(self, head: LogRecord) -> None:
-        table = table_of_topic(self.session.prefix, head.position.topic) or ""
-        while len(self._in_flight) < IN_FLIGHT:
-            current = self._backlog.head(head.partition)
-            if current is None:
-                return
-            number, attempt = current.header.generation, current.header.attempt
-            verdict = self._gate.verdict(table, number, attempt)
-            plan = self._plan(table, number, attempt) if verdict is Verdict.APPLY else None
-            if verdict is Verdict.WAIT or (verdict is Verdict.APPLY and plan is None):
-                self._hold(current)
-                return
-            work = self._backlog.take(current)
-            self._in_flight.append((work, plan, self._prepared(work, plan)))
-
-    def _prepared(self, work: Work, plan: TablePlan | None) -> Future[Ready] | None:
-        tenant, keyring = self.session.tenant, self.session.keyring
-        if plan is None:
-            return None
-        if work.is_marker:
-            return self._pool.submit(prepare_marker, work, tenant, keyring)
-        return self._pool.submit(prepare_group, work, plan, tenant, keyring)
-
-    def _plan(self, table: str, number: int, attempt: int) -> TablePlan | None:
-        """The plan of an attempt, None while our reading of the control topic has not come so far."""
-        place = (table, number, attempt)
-        if place not in self._plans:
-            started = self._control.started(table, number, attempt)
-            if started is None:
-                return None
-            catalogue = self._gate.progress.generations[number].catalogue_json
-            if catalogue not in self._mappings:
-                self._mappings[catalogue] = self.session.mappings(self._gate.progress.generations[number].catalogue)
-                self.session.see_keys(self._mappings[catalogue])
-            self._plans[place] = self.session.plan(self._mappings[catalogue][table], started)
-        return self._plans[place]
-
-    def _hold(self, record: LogRecord) -> None:
-        """Not yet: forget what was polled of the partition, and read it again when it may flow."""
-        assert self._group is not None
-        self._backlog.drop([record.partition])
-        self._group.pause([record.partition])
-        self._group.seek(record.partition, record.position.offset)
-
-    def _write(self, work: Work, plan: TablePlan | None, future: Future[Ready] | None) -> None:
+    def _write(self) -> None:
         assert self._writer is not None
-        began = time.monotonic()
-        ready = None if future is None else future.result()
-        number = work.generation
-        if plan is None:
-            self._writer.passed_over(work)
-        elif isinstance(ready, Group):
-            item = self._gate.progress.tables[number, plan.mapping.table.name]
-            written = self._writer.batches(ready, was_empty=item.was_empty)
-            self.report(
-                BatchesApplied(plan.mapping.table.name, written.rows, written.quarantined, time.monotonic() - began)
-            )
-        else:
-            self._write_marker(work, ready)
-        self._failing_since, self._failures = None, 0
-
-    def _write_marker(self, work: Work, marker: ControlRecord | None) -> None:
-        assert self._writer is not None
-        written = Written()
-        if isinstance(marker, TableStarted):
-            written = self._writer.started(work, marker)
-        elif isinstance(marker, TableFinished):
-            written = self._writer.finished(work, marker)
-            if written.completes_table:
-                self.report(TableDone(marker.table, marker.rows))
+        if self._flow.write(self._writer, self._gate.progress):
             self._looked_at = 0.0  # a gate may have opened
+        self._failing_since, self._failures = None, 0
+        self._lost_at.clear()
 
     # ------------------------------------------------------------ when something was lost
-
-    def _forget_work(self) -> None:
-        """Drop everything in hand; the second thread may finish what it has, for nobody."""
-        for _, _, future in self._in_flight:
-            if future is not None and not future.cancel():
-                future.add_done_callback(lambda done: done.exception())
-        self._in_flight.clear()
-        self._backlog.drop(self._backlog.partitions)
 
     def _restart_if_needed(self) -> None:
         """Read again from the positions in the target whatever was in hand."""
@@ -494,7 +406,7 @@ class Worker:
             self._must_restart = False
             return
         self._must_restart = False
-        self._forget_work()
+        self._flow.forget()
         for place in sorted(self._polled & self._group.assigned):
             if place in self._writer.positions:
                 self._group.seek(place, self._writer.positions[place])
@@ -505,7 +417,12 @@ class Worker:
         assert self._writer is not None
         found = ownership.reclaim(self._connection, self.session.tenant, [place], self.member)
         if place in found:
-            self._writer.positions[place] = found[place]
+            if self._lost_at.get(place) == found[place]:
+                raise ContractError(
+                    f"{place}: the batches after offset {found[place]} are not those that must follow",
+                    hint="records are missing in the log; `producer snapshot` takes the tables anew",
+                )
+            self._lost_at[place] = self._writer.positions[place] = found[place]
         else:
             self._writer.positions.pop(place, None)
             if self._group is not None:

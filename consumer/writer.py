@@ -67,7 +67,7 @@ class Writer:
     positions: dict[Partition, int] = field(default_factory=dict)
     _loaders: dict[tuple[str, int, int], Loader] = field(default_factory=dict, init=False)
 
-    def batches(self, group: Group, *, was_empty: bool) -> Written:
+    def batches(self, group: Group, *, partitions: int, was_empty: bool) -> Written:
         """Apply a group of batches.
 
         Raises:
@@ -78,7 +78,7 @@ class Writer:
         """
         loader = self._loader(group.plan, group.work, was_empty=was_empty)
         try:
-            written = self._swiftly(group, loader) or self._with_care(group, loader)
+            written = self._swiftly(group, loader, partitions) or self._with_care(group, loader, partitions)
         except psycopg.Error as error:
             if is_transient(error):
                 raise
@@ -87,7 +87,7 @@ class Writer:
         loader.committed()
         return written
 
-    def _swiftly(self, group: Group, loader: Loader) -> Written | None:
+    def _swiftly(self, group: Group, loader: Loader, partitions: int) -> Written | None:
         """All rows at once; None when a row is at fault."""
         if group.refusals:
             return None
@@ -95,7 +95,7 @@ class Writer:
             with self.connection.transaction():
                 self.connection.execute(_RELAXED)
                 loader.write(group.rows)
-                self._move(group, {})
+                self._move(group, {}, partitions)
         except errors.UniqueViolation:
             if loader.is_direct and group.plan.mapping.table.key:
                 loader.is_direct = False
@@ -106,7 +106,7 @@ class Writer:
             return None
         return Written(rows=group.source.height)
 
-    def _with_care(self, group: Group, loader: Loader) -> Written:
+    def _with_care(self, group: Group, loader: Loader, partitions: int) -> Written:
         with self.connection.transaction():
             self.connection.execute(_SYNCHRONOUS)
             refusals = [*group.refusals, *loader.write_with_care(group.rows)]
@@ -116,7 +116,7 @@ class Writer:
                 refused[partition] = refused.get(partition, 0) + 1
             if refusals:
                 self._see_limit(group)
-            self._move(group, refused)
+            self._move(group, refused, partitions)
         return Written(rows=group.source.height - len(refusals), quarantined=len(refusals))
 
     def _loader(self, plan: TablePlan, work: Work, *, was_empty: bool) -> Loader:
@@ -171,13 +171,19 @@ class Writer:
                 hint="`consumer quarantine list` says why; correct that, or raise apply.max_quarantined",
             )
 
-    def _move(self, group: Group, refused: Mapping[Partition, int]) -> None:
+    def _move(self, group: Group, refused: Mapping[Partition, int], partitions: int) -> None:
+        """Move each partition, if these are the batches that follow there: batch n stands on n mod partitions."""
         for partition, (rows, batches) in sorted(group.rows_by_partition().items()):
+            numbers = [
+                record.header.sequence // partitions for record in group.work.records if record.partition == partition
+            ]
+            if numbers != list(range(numbers[0], numbers[0] + batches)):
+                raise PositionLost(partition)
             quarantined = refused.get(partition, 0)
             step = self._step(
                 group.work, partition, applied=rows - quarantined, quarantined=quarantined, batches=batches
             )
-            advance.move(self.connection, self.tenant, step)
+            advance.move(self.connection, self.tenant, step, follows=numbers[0])
 
     def _step(
         self, work: Work, partition: Partition, *, applied: int = 0, quarantined: int = 0, batches: int = 0

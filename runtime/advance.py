@@ -76,17 +76,18 @@ def install(connection: psycopg.Connection[Any]) -> None:
         connection.execute("UPDATE replicator.version SET version = %s", (VERSION,))
 
 
-def move(connection: psycopg.Connection[Any], tenant: str, step: Step) -> None:
-    """Move a position past records of the generation and attempt it is in.
+def move(connection: psycopg.Connection[Any], tenant: str, step: Step, *, follows: int) -> None:
+    """Move a position past batches of the generation and attempt it is in, of which it has had `follows`.
 
     Raises:
-        PositionLost: it is not where we believe, or not ours.
+        PositionLost: it is not where we believe, not ours, or other batches must come first.
     """
     _compare_and_set(
         connection,
         tenant,
         step,
         "applied = applied + %(applied)s, quarantined = quarantined + %(quarantined)s, batches = batches + %(batches)s",
+        follows=follows,
     )
 
 
@@ -158,19 +159,23 @@ def pass_over(connection: psycopg.Connection[Any], tenant: str, step: Step) -> N
     _compare_and_set(connection, tenant, step, "updated_at = now()")
 
 
-def _compare_and_set(connection: psycopg.Connection[Any], tenant: str, step: Step, also: str) -> None:
+def _compare_and_set(
+    connection: psycopg.Connection[Any], tenant: str, step: Step, also: str, *, follows: int | None = None
+) -> None:
     hit = connection.execute(
         f"""
         UPDATE replicator.positions
         SET next_offset = %(next)s, {also}
         WHERE tenant = %(tenant)s AND topic = %(topic)s AND partition = %(partition)s
           AND next_offset = %(believed)s AND owner_pid = pg_backend_pid()
+          AND (%(follows)s::bigint IS NULL OR (batches, generation, attempt) = (%(follows)s, %(generation)s, %(attempt)s))
         """,
         {
             "tenant": tenant,
             "topic": step.partition[0],
             "partition": step.partition[1],
             "believed": step.believed,
+            "follows": follows,
             "next": step.next_offset,
             "generation": step.generation,
             "attempt": step.attempt,

@@ -64,7 +64,7 @@ class World:
 
     def worker(self, *, report: Callable[[object], None] | None = None, groups_of: int = 32, **options: Any) -> Worker:
         worker = Worker(self.session, Options(**options), report or self.facts.append, StopFlag())
-        worker._backlog = Backlog(max_batches=groups_of)
+        worker._flow.backlog = Backlog(max_batches=groups_of)
         return worker
 
     def run(self, **options: Any) -> Progress:
@@ -129,7 +129,7 @@ text, bootstrap, url = sys.argv[1:]
 session = Session(migration=parse_migration(text, "test.toml"), keyring=None,
                   kafka=KafkaSettings(bootstrap), target=TargetSettings(url))
 worker = Worker(session, Options(until_complete=True), report, StopFlag())
-worker._backlog = Backlog(max_batches=1)
+worker._flow.backlog = Backlog(max_batches=1)
 worker.run()
 """
 
@@ -355,6 +355,20 @@ def test_a_partition_that_lacks_rows_is_never_taken_for_complete(world: World) -
         world.run()
 
 
+def test_a_batch_that_does_not_follow_is_not_applied(world: World) -> None:
+    log = world.log(CLICKS)
+    log.begin()
+    log.start("clicks")
+    log._rows["clicks"][0].append(1)  # the batch that is sent calls itself the second
+    log.batch("clicks", clicks(1))
+    log.settle()
+
+    with pytest.raises(ContractError, match="not those that must follow"):
+        world.run()
+
+    assert world.rows("SELECT count(*) FROM tenant.clicks") == [0]
+
+
 def test_topics_made_anew_are_noticed(world: World) -> None:
     log = world.log(CUSTOMERS)
     log.begin()
@@ -399,13 +413,12 @@ def test_stopped_in_order_it_gives_its_positions_back_and_tells_kafka(world: Wor
     log.start("customers")
     log.batch("customers", customers(1))
     log.settle()
-    worker = world.worker()
 
     def stop_when_applied(fact: object) -> None:
         if isinstance(fact, BatchesApplied):
             worker.stop.set()
 
-    worker.report = stop_when_applied
+    worker = world.worker(report=stop_when_applied)
     worker.run()
 
     positions = world.progress().positions.values()
