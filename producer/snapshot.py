@@ -133,7 +133,10 @@ def chosen(catalogue: Catalogue, names: Sequence[str]) -> tuple[Table, ...]:
     known = [table.name for table in catalogue.tables]
     for name in names:
         if name not in known:
-            raise ConfigurationError(f'the migration has no table "{name}"{did_you_mean(name, known)}')
+            raise ConfigurationError(
+                f'the migration has no table "{name}"{did_you_mean(name, known)}',
+                hint="--table names tables of the migration, without their schema; `producer plan` lists them",
+            )
     return tuple(table for table in catalogue.tables if not names or table.name in names)
 
 

@@ -19,6 +19,9 @@ import structlog
 from runtime.reporting import LogFormat, Notice, Warned, event_of
 from schemas.errors import ReplicatorError
 
+# librdkafka's own words: what matters of them comes as our errors and warnings; the rest is for --debug.
+LIBRARY_LOGGER = "kafka.librdkafka"
+
 _OUR_LOGGERS = ("kafka", "schemas", "runtime", "producer", "consumer", "validator", "embedded")
 
 EventDict = MutableMapping[str, Any]
@@ -47,6 +50,7 @@ def configure_logs(log_format: LogFormat, *, debug: bool = False) -> None:
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(level)
+    logging.getLogger(LIBRARY_LOGGER).setLevel(level if debug else logging.CRITICAL + 1)
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if log_format == "json" else level),

@@ -55,10 +55,15 @@ class UnknownFormat(ContractError):
     """A record of a format that this build does not know."""
 
     def __init__(self, position: Position, found: str) -> None:
-        super().__init__(
-            f"{position}: record of format {found}, this build reads format {FORMAT}",
-            hint="upgrade the consumers and the validator before the producer, or read with the build that wrote it",
-        )
+        if not found.isdecimal():
+            what, hint = "record without a format", "another program wrote it: no two programs must share log.prefix"
+        elif int(found) < FORMAT:
+            what = f"record of the older format {found}"
+            hint = "read it with the build that wrote it; or start over: `consumer rollback`, `producer drop-log`, `producer snapshot`"
+        else:
+            what = f"record of format {found}"
+            hint = "upgrade the consumers and the validator before the producer, or read with the build that wrote it"
+        super().__init__(f"{position}: {what}, this build reads format {FORMAT}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Tenant:
     name: str
     environment: dict[str, str]
     said: list[str] = field(default_factory=list)
+    running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __call__(
         self, program: str, *arguments: str, code: int = 0, without: str = "", **changed: str
@@ -51,7 +52,7 @@ class Tenant:
         environment = {**_machine(), **self.environment, **changed}
         if without:
             environment = {name: value for name, value in environment.items() if not name.startswith(without)}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", program, *arguments],
             env=environment,
             cwd=ROOT,
@@ -60,16 +61,22 @@ class Tenant:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.running.append(process)
+        return process
 
     def end(self, process: subprocess.Popen[str], code: int = 0) -> subprocess.CompletedProcess[str]:
         """Wait for a program that must end with `code`."""
-        try:
-            out, err = process.communicate(timeout=150)
-        finally:
-            process.kill()
+        out, err = process.communicate(timeout=150)
+        self.running.remove(process)
         self.said.extend((out, err))
         assert process.returncode == code, f"{process.args!r} ended with {process.returncode}\n{out}\n{err}"
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def close(self) -> None:
+        """Kill what a test that failed has left running."""
+        for process in self.running:
+            process.kill()
+            process.communicate()
 
     def load(self, code: int = 0, **changed: str) -> subprocess.CompletedProcess[str]:
         """Apply the log until the newest generation has ended."""
@@ -133,7 +140,7 @@ def rawdog_tenant(
     init_keyring(folder / f"{name}.keyring", name, make_kek_file(folder / f"{name}.kek"))
     with fresh_databases(server_url) as (source_url, target_url):
         rawdog.load(source_url, scale=0.001, seed=seed, mess=mess, big_bytes=50_000)
-        yield Tenant(
+        tenant = Tenant(
             name,
             {
                 "POSTGRES_URL": source_url,
@@ -145,6 +152,8 @@ def rawdog_tenant(
                 **TOKENS,
             },
         )
+        with closing(tenant):
+            yield tenant
 
 
 def _machine() -> Mapping[str, str]:

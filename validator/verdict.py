@@ -325,11 +325,13 @@ def _equal(findings: Sequence[Finding], request: Request) -> str:
 
 
 _ADVICE: tuple[tuple[frozenset[Kind], str], ...] = (
+    (
+        frozenset({Kind.UNDECRYPTABLE}),
+        "see that KEYRING names the keyring that the data were written with; if it does: consumer replay --reapply",
+    ),
     (frozenset({Kind.QUARANTINED, Kind.ORPHAN_WAITING}), "consumer quarantine list"),
     (
-        frozenset(
-            {Kind.MISSING_IN_TARGET, Kind.VALUE_MISMATCH, Kind.UNDECRYPTABLE, Kind.ORPHAN_LOST, Kind.SUM, Kind.ENVELOPE}
-        ),
+        frozenset({Kind.MISSING_IN_TARGET, Kind.VALUE_MISMATCH, Kind.ORPHAN_LOST, Kind.SUM, Kind.ENVELOPE}),
         "consumer replay --reapply    (writes the log's rows again; or `producer snapshot` if the source has changed)",
     ),
     (
@@ -337,7 +339,7 @@ _ADVICE: tuple[tuple[frozenset[Kind], str], ...] = (
         "producer snapshot    (a new generation prunes what is too many)",
     ),
     (
-        frozenset({Kind.SCHEMA}),
+        frozenset({Kind.SCHEMA, Kind.NOT_VALIDATED}),
         "consumer replay, then consumer run --until-complete    (they finish the target's schema again)",
     ),
     (frozenset({Kind.ORGANIZATION}), "consumer run --until-complete    (it upserts the organization's row)"),

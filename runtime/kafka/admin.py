@@ -19,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from runtime.kafka.client import (
     DEFAULT_MAX_MESSAGE_BYTES,
     REACH_TIMEOUT_S,
+    LeaderMoves,
     Partition,
     Reasons,
     configuration,
@@ -163,7 +164,11 @@ class Admin:
                     continue  # another process was quicker; its settings are the same
                 raise explain(error, f"topic {name}: creating it", self._reasons) from None
         names = ", ".join(spec.name for spec in specs)
-        self._wait(lambda: self._are_led(specs), f"topics {names}: created, but without leaders")
+        self._wait(
+            lambda: self._are_led(specs),
+            f"topics {names}: created, but they cannot be seen, or have no leaders",
+            hint="this principal needs the right to DESCRIBE them (docs/operations.md); else see the brokers' logs",
+        )
 
     def _are_led(self, specs: list[TopicSpec]) -> bool:
         found = self._metadata(None).topics
@@ -174,12 +179,14 @@ class Admin:
             for spec in specs
         )
 
-    def _wait(self, condition: Callable[[], bool], otherwise: str) -> None:
+    def _wait(
+        self, condition: Callable[[], bool], otherwise: str, hint: str = "see the brokers' logs, then start again"
+    ) -> None:
         """Brokers learn of changes a moment later."""
         end = time.monotonic() + self._timeout_s
         while not condition():
             if time.monotonic() > end:
-                raise LogError(otherwise, hint="see the brokers' logs, then start again")
+                raise LogError(otherwise, hint=hint)
             time.sleep(0.02)
 
     def delete_topics(self, topics: Iterable[str]) -> None:
@@ -205,6 +212,17 @@ class Admin:
         return self._offsets(topic, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def _offsets(self, topic: str, spec: Any) -> dict[int, int]:
+        """Ask the leaders, again while they change."""
+        end = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return self._offsets_now(topic, spec)
+            except LeaderMoves:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
+    def _offsets_now(self, topic: str, spec: Any) -> dict[int, int]:
         found = self._metadata(topic).topics[topic]
         if found.error is not None:
             raise explain(found.error, f"topic {topic}", self._reasons)

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from runtime.logs import LIBRARY_LOGGER
 from runtime.settings import KafkaSettings
 from schemas.errors import ConfigurationError, ContractError, Fenced, LogError
 from schemas.records import Header, Position
 
 log = logging.getLogger("kafka")
+library_log = logging.getLogger(LIBRARY_LOGGER)
 
 REACH_TIMEOUT_S = 15.0
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -65,7 +67,7 @@ def configuration(settings: KafkaSettings, ours: Mapping[str, Any], reasons: Rea
         **settings.properties,
         **ours,
         "bootstrap.servers": settings.bootstrap,
-        "logger": log,
+        "logger": library_log,
         "error_cb": reasons,
     }
 
@@ -107,6 +109,13 @@ _UNREACHABLE = frozenset(
 _UNKNOWN_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
+_MOVING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+
+
+class LeaderMoves(LogError):
+    """A partition has no leader just now, or another than a moment ago; asking again helps."""
+
+
 def is_unknown_topic(error: KafkaException | KafkaError) -> bool:
     """Whether the topic does not exist."""
     return _error(error).code() in _UNKNOWN_TOPIC
@@ -142,7 +151,8 @@ def explain(error: KafkaException | KafkaError, where: str, reasons: Reasons | N
             f"{where}: the brokers do not answer{why}",
             hint="check KAFKA_BOOTSTRAP_SERVERS, security.protocol and that the brokers run",
         )
-    return LogError(f"{where}: {fact.name()}: {fact.str()}")
+    family = LeaderMoves if code in _MOVING else LogError
+    return family(f"{where}: {fact.name()}: {fact.str()}", hint="see the brokers' logs, then start again")
 
 
 def record_of(message: Message) -> LogRecord:

@@ -173,7 +173,8 @@ class Group:
         if error.code() in _INFORMATIONAL:
             log.warning("kafka: %s", error.str())
             return None
-        raise explain(error, f"topic {message.topic() or 'unknown'}", self._reasons)
+        where = f"topic {message.topic()}" if message.topic() else f"group {self._group}"
+        raise explain(error, where, self._reasons)
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Deliver nothing of them until `resume`; what was fetched already is dropped and comes again."""

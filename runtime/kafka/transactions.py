@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -26,6 +26,8 @@ from runtime.settings import KafkaSettings
 from schemas.errors import Fenced, LogError
 from schemas.records import OVERHEAD_BYTES, Header
 
+# What a transaction that failed for another reason says of each of its records.
+_PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 _COMMIT_TRIES = 5
 _COMMIT_TIMEOUT_S = 60.0
 
@@ -57,6 +59,7 @@ class Transactions:
         self._reasons = Reasons()
         self._settings = settings
         self._failed: KafkaError | None = None
+        self._sent_to: set[str] = set()  # topics of the open transaction
         self._delivered_to: dict[Partition, int] = {}
         ours = {
             "transactional.id": transactional_id,
@@ -81,7 +84,8 @@ class Transactions:
         try:
             self._producer.init_transactions(REACH_TIMEOUT_S * 2)
         except KafkaException as error:
-            self._producer.poll(0)  # hear the reason
+            with suppress(KafkaException):  # a fatal error is told by every call
+                self._producer.poll(0)  # hear the reason
             raise explain(error, f"producer {self._id}: starting", self._reasons) from None
 
     @contextmanager
@@ -93,6 +97,7 @@ class Transactions:
             LogError: the brokers refused; nothing of this transaction is visible.
         """
         self._failed = None
+        self._sent_to.clear()
         try:
             self._producer.begin_transaction()
         except KafkaException as error:
@@ -113,6 +118,7 @@ class Transactions:
         if len(value) + OVERHEAD_BYTES // 2 > self.max_message_bytes:
             raise RecordTooLarge(topic, len(value), self.max_message_bytes)
         headers = header.to_kafka()
+        self._sent_to.add(topic)
         while True:
             try:
                 self._producer.produce(
@@ -124,12 +130,18 @@ class Transactions:
                 )
                 break
             except BufferError:
-                self._producer.poll(0.1)
+                self._poll(0.1)
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
                     raise RecordTooLarge(topic, len(value), self.max_message_bytes) from None
                 raise explain(error, f"topic {topic}", self._reasons) from None
-        self._producer.poll(0)
+        self._poll(0)
+
+    def _poll(self, timeout_s: float) -> None:
+        try:
+            self._producer.poll(timeout_s)
+        except KafkaException as error:
+            raise explain(error, f"producer {self._id}", self._reasons) from None
 
     def settle(self, timeout_s: float = 30.0) -> None:
         """Wait until readers of committed records see all that was committed: it becomes visible a moment later."""
@@ -146,15 +158,16 @@ class Transactions:
 
     def close(self) -> None:
         """Leave without waiting for anything; an open transaction has been aborted before."""
-        self._producer.purge()
-        self._producer.flush(0)
+        with suppress(KafkaException):  # a fatal error is told by every call
+            self._producer.purge()
+            self._producer.flush(0)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if topic is not None and partition is not None and offset is not None:
                 self._delivered_to[Partition(topic, partition)] = offset
-        elif self._failed is None:
+        elif self._failed is None and error.code() not in _PURGED:
             self._failed = error
 
     def _commit(self) -> None:
@@ -165,7 +178,8 @@ class Transactions:
                 if error.args[0].retriable() and left:
                     continue
                 cause = self._failed if self._failed is not None and not self._is_fenced(error) else error
-                raise explain(cause, f"producer {self._id}: committing", self._reasons) from None
+                where = f"producer {self._id}: writing to {', '.join(sorted(self._sent_to))}"
+                raise explain(cause, where, self._reasons) from None
             return
 
     @staticmethod
