@@ -47,6 +47,8 @@ def make_keys(
     Raises:
         KeyringError: the tenant has keys, or a file cannot be made or opened. Nothing is ever written over.
     """
+    if kek_file is None and environment.get(KEK_FILE):
+        kek_file = Path(environment[KEK_FILE])
     if kek_file is None:
         kek = load_kek(environment)
     elif kek_file.exists():

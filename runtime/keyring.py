@@ -342,7 +342,7 @@ def _private_text(path: Path) -> str:
         why = error.strerror if isinstance(error, OSError) else "not text"
         raise KeyringError(
             f"{path}: cannot be read: {why}",
-            hint=f"{KEYRING} and {KEK_FILE} name the keyring and the key that opens it",
+            hint=f"{KEYRING} and {KEK_FILE} name the keyring and the key that opens it; `consumer keys init` makes both",
         ) from None
 
 
