@@ -45,7 +45,7 @@ def unseal(key: bytes, value: bytes, associated: bytes, position: Position | str
             pass
     raise ContractError(
         f"{position}: sealed value cannot be opened: wrong key, or it was changed or moved",
-        hint="check that the keyring is the one the log was written with; if it is, the record is damaged",
+        hint="check that the keyring (KEYRING) is the one the log was written with; if it is, the record is damaged",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ log = logging.getLogger("kafka")
 library_log = logging.getLogger(LIBRARY_LOGGER)
 
 REACH_TIMEOUT_S = 15.0
+TELL_AGAIN_S = 30.0
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
@@ -52,12 +54,17 @@ class Reasons:
 
     def __init__(self) -> None:
         self.last = ""
+        self._told: dict[str, float] = {}
 
     def __call__(self, error: KafkaError) -> None:
-        """Error callback: these are informational, the client retries by itself."""
+        """Error callback: these are informational, the client retries by itself, ten times a second."""
+        what = error.str().partition(" (after ")[0]
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self.last = error.str()
-        log.warning("kafka: %s", error.str())
+            self.last = what
+        now = time.monotonic()
+        if now - self._told.get(what, -TELL_AGAIN_S) >= TELL_AGAIN_S:
+            self._told[what] = now
+            log.warning("kafka: %s", what)
 
 
 def configuration(settings: KafkaSettings, ours: Mapping[str, Any], reasons: Reasons) -> dict[str, Any]:
