@@ -24,7 +24,7 @@ from runtime.kafka import Admin, read_all
 from runtime.settings import KafkaSettings
 from tests.tenant import QUIET, Tenant, rawdog_tenant
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("leaks")]  # one worker, in this order
+pytestmark = pytest.mark.timeout(300)
 
 MARKS = (CANARY, KEPT_MARK)
 

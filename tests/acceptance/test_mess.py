@@ -11,7 +11,7 @@ from embedded.rawdog.mess import MESS, WAITING, expected_quarantine
 from runtime.keyring import load_keyring
 from tests.tenant import QUIET, Tenant, rawdog_tenant
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("mess")]  # one worker, in this order
+pytestmark = pytest.mark.timeout(240)
 
 # What a report may say of a table only because some of its rows stand in quarantine.
 EXPLAINED = {"quarantined", "count", "sum", "envelope", "not_validated", "orphan_waiting"}

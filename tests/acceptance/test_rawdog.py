@@ -12,7 +12,7 @@ import pytest
 from embedded.rawdog import TABLES
 from tests.tenant import QUIET, TOKENS, Tenant, rawdog_tenant
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("rawdog")]  # one worker, in this order
+pytestmark = pytest.mark.timeout(240)
 
 # What transformed columns must have become, in SQL that is not the product's.
 CHANGED = {
