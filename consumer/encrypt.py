@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from schemas.batch import row_keys
-from schemas.envelope import CellCipher
+from schemas.envelope import CellCipher, row_contexts
 from schemas.pgtypes import Wire, float_text
 
 
@@ -22,9 +22,9 @@ def encrypted_columns(
     """For each field that has a cipher, its column encrypted, as bytes."""
     if not ciphers or not frame.height:
         return {}
-    keys = row_keys(frame, key_fields)
+    contexts = row_contexts(row_keys(frame, key_fields))
     return {
-        field: pl.Series(field, cipher.encrypt(plaintexts(frame.get_column(field)), keys), dtype=pl.Binary)
+        field: pl.Series(field, cipher.encrypt(plaintexts(frame.get_column(field)), contexts), dtype=pl.Binary)
         for field, cipher in ciphers.items()
     }
 

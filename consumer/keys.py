@@ -11,7 +11,7 @@ import psycopg
 from consumer.rollback import known_progress
 from runtime.keyring import KEK_FILE, KEYRING, DataKey, Keyring, init_keyring, load_kek, make_kek_file
 from runtime.postgres import Connection, explain, is_row_fault, use_schema
-from schemas.envelope import NotAnEnvelope, Undecryptable, header_kid
+from schemas.envelope import NotAnEnvelope, Undecryptable, header_kid, row_contexts
 from schemas.errors import ConfigurationError, KeyringError
 from schemas.migration import Migration
 from schemas.nearest import did_you_mean
@@ -91,7 +91,7 @@ def decrypt_cell(
         if not isinstance(cell, bytes):
             raise NotAnEnvelope
         cipher = keyring.cell_cipher(migration.tenant, place.table, column, header_kid(cell))
-        return cipher.decrypt([cell], [row_key])[0]
+        return cipher.decrypt([cell], row_contexts([row_key]))[0]
     except NotAnEnvelope:
         raise ConfigurationError(f"{table}.{column} is not encrypted", hint="read it with SQL") from None
     except Undecryptable:

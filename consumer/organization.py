@@ -16,7 +16,7 @@ from consumer.tokens import read_tokens
 from runtime.interventions import note_made_organization
 from runtime.keyring import Keyring
 from runtime.postgres import Connection, explain
-from schemas.envelope import envelope_check, header_kid
+from schemas.envelope import envelope_check, header_kid, row_contexts
 from schemas.errors import KeyringError, TargetError
 from schemas.migration import Migration, Organization
 from schemas.sql import quote_ident, quote_qualified
@@ -204,8 +204,9 @@ class _Row:
         )
 
     def _sealed(self, tokens: Mapping[str, str], key: Sequence[str]) -> list[bytes | None]:
+        contexts = row_contexts([key])
         return [
-            self._keyring.cell_cipher(self.tenant, self.organization.table_name, name).encrypt([value], [tuple(key)])[0]
+            self._keyring.cell_cipher(self.tenant, self.organization.table_name, name).encrypt([value], contexts)[0]
             for name, value in tokens.items()
         ]
 
@@ -216,7 +217,7 @@ class _Row:
         try:
             kid = header_kid(stored)
             cipher = self._keyring.cell_cipher(self.tenant, self.organization.table_name, column, kid)
-            clear = cipher.decrypt([stored], [tuple(key)])[0]
+            clear = cipher.decrypt([stored], row_contexts([key]))[0]
         except (KeyringError, ValueError):  # no envelope, another key, or bound to another row
             return None
         return None if clear is None else clear.decode("utf-8", "replace")

@@ -19,7 +19,7 @@ serves 2^32 cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -67,61 +67,57 @@ class CellCipher:
     def __repr__(self) -> str:
         return f"CellCipher(kid={self.kid})"
 
-    def encrypt(
-        self, plaintexts: Sequence[str | bytes | None], row_keys: Sequence[tuple[str, ...]]
-    ) -> list[bytes | None]:
-        """Envelopes of a column's cells; `row_keys` are of the same rows."""
-        header, seal = self._header, self._cipher.encrypt
+    def encrypt(self, plaintexts: Sequence[str | bytes | None], contexts: Sequence[bytes]) -> list[bytes | None]:
+        """Envelopes of a column's cells; `contexts` are those of the same rows (`row_contexts`)."""
+        header, prefix, seal = self._header, self._prefix, self._cipher.encrypt
         randomness = self._nonces(NONCE_BYTES * len(plaintexts))
         starts = range(0, len(randomness), NONCE_BYTES)
-        nonces = [randomness[start : start + NONCE_BYTES] for start in starts]
         return [
             None
             if plaintext is None
             else header
-            + nonce
-            + seal(nonce, plaintext.encode() if isinstance(plaintext, str) else plaintext, associated)
-            for plaintext, nonce, associated in zip(plaintexts, nonces, self._associated(row_keys), strict=True)
+            + (nonce := randomness[start : start + NONCE_BYTES])
+            + seal(nonce, plaintext.encode() if isinstance(plaintext, str) else plaintext, prefix + context)
+            for plaintext, start, context in zip(plaintexts, starts, contexts, strict=True)
         ]
 
-    def decrypt(self, ciphertexts: Sequence[bytes | None], row_keys: Sequence[tuple[str, ...]]) -> list[bytes | None]:
+    def decrypt(self, ciphertexts: Sequence[bytes | None], contexts: Sequence[bytes]) -> list[bytes | None]:
         """Plaintexts of a column's cells.
 
         Raises:
             Undecryptable: the first cell that does not open.
         """
-        plaintexts: list[bytes | None] = []
-        for row, (ciphertext, associated) in enumerate(zip(ciphertexts, self._associated(row_keys), strict=True)):
-            plaintext = None if ciphertext is None else self._open(ciphertext, associated)
+        plaintexts = self.decrypt_or_none(ciphertexts, contexts)
+        for row, (ciphertext, plaintext) in enumerate(zip(ciphertexts, plaintexts, strict=True)):
             if plaintext is None and ciphertext is not None:
                 raise Undecryptable(row)
+        return plaintexts
+
+    def decrypt_or_none(self, ciphertexts: Sequence[bytes | None], contexts: Sequence[bytes]) -> list[bytes | None]:
+        """As `decrypt`, but a cell that does not open is None as well; the caller knows which cells were NULL."""
+        header, prefix, unseal = self._header, self._prefix, self._cipher.decrypt
+        plaintexts: list[bytes | None] = []
+        for ciphertext, context in zip(ciphertexts, contexts, strict=True):
+            plaintext: bytes | None = None
+            if ciphertext is not None and len(ciphertext) >= OVERHEAD_BYTES and ciphertext.startswith(header):
+                try:
+                    plaintext = unseal(ciphertext[HEADER_BYTES:_BODY], ciphertext[_BODY:], prefix + context)
+                except InvalidTag:
+                    plaintext = None
             plaintexts.append(plaintext)
         return plaintexts
 
-    def decrypt_or_none(
-        self, ciphertexts: Sequence[bytes | None], row_keys: Sequence[tuple[str, ...]]
-    ) -> list[bytes | None]:
-        """As `decrypt`, but a cell that does not open is None as well; the caller knows which cells were NULL."""
-        cells = zip(ciphertexts, self._associated(row_keys), strict=True)
-        return [None if ciphertext is None else self._open(ciphertext, associated) for ciphertext, associated in cells]
 
-    def _open(self, ciphertext: bytes, associated: bytes) -> bytes | None:
-        if len(ciphertext) < OVERHEAD_BYTES or not ciphertext.startswith(self._header):
-            return None
-        try:
-            return self._cipher.decrypt(ciphertext[HEADER_BYTES:_BODY], ciphertext[_BODY:], associated)
-        except InvalidTag:
-            return None
+def row_contexts(row_keys: Iterable[Sequence[str]]) -> list[bytes]:
+    r"""The row's part of the associated data, once for all columns of a row: how many key columns, and each text.
 
-    def _associated(self, row_keys: Sequence[tuple[str, ...]]) -> Iterator[bytes]:
-        for row_key in row_keys:
-            parts = [self._prefix, len(row_key).to_bytes(2, "big")]
-            for text in row_key:
-                part = text.encode()
-                size = len(part)
-                # `prefixed`, inline: this runs for every cell.
-                parts += (size.to_bytes(2, "big"), part) if size < 0xFFFF else (prefixed(part),)
-            yield b"".join(parts)
+    >>> row_contexts([("7", "de"), ()])
+    [b'\x00\x02\x00\x017\x00\x02de', b'\x00\x00']
+    """
+    return [
+        len(row_key).to_bytes(2, "big") + b"".join([prefixed(text.encode()) for text in row_key])
+        for row_key in row_keys
+    ]
 
 
 def header_kid(ciphertext: bytes) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from runtime.keyring import Keyring
 from runtime.postgres import Connection
 from schemas.canonical import fingerprint, halves
-from schemas.envelope import header_kid
+from schemas.envelope import header_kid, row_contexts
 from schemas.errors import KeyringError
 from validator.plan import Sealed, TablePlan
 from validator.scan import Sums
@@ -92,9 +92,9 @@ class Opener:
 
     def open(self, rows: Sequence[Sequence[Any]], bound: int) -> list[OpenedRow]:
         """Rows of `bound` clear cells and then the ciphertexts, in the plan's order."""
-        keys = [tuple(row[: len(self._plan.key)]) for row in rows]
+        contexts = row_contexts(row[: len(self._plan.key)] for row in rows)
         columns = [
-            self._column(sealed, [row[bound + place] for row in rows], keys)
+            self._column(sealed, [row[bound + place] for row in rows], contexts)
             for place, sealed in enumerate(self._plan.sealed)
         ]
         opened: list[OpenedRow] = []
@@ -107,21 +107,19 @@ class Opener:
             opened.append(OpenedRow(tuple(row[:bound]), cells, failed))
         return opened
 
-    def _column(
-        self, sealed: Sealed, cells: Sequence[bytes | None], keys: Sequence[tuple[str, ...]]
-    ) -> list[str | None]:
+    def _column(self, sealed: Sealed, cells: Sequence[bytes | None], contexts: Sequence[bytes]) -> list[str | None]:
         kids = {cell[:6] for cell in cells if cell is not None}
         if len(kids) <= 1:
-            return self._bulk(sealed, cells, keys)
+            return self._bulk(sealed, cells, contexts)
         plain: list[str | None] = [None] * len(cells)
         for kid in kids:
             places = [place for place, cell in enumerate(cells) if cell is not None and cell[:6] == kid]
-            found = self._bulk(sealed, [cells[place] for place in places], [keys[place] for place in places])
+            found = self._bulk(sealed, [cells[place] for place in places], [contexts[place] for place in places])
             for place, text in zip(places, found, strict=True):
                 plain[place] = text
         return plain
 
-    def _bulk(self, sealed: Sealed, cells: Sequence[bytes | None], keys: Sequence[tuple[str, ...]]) -> list[str | None]:
+    def _bulk(self, sealed: Sealed, cells: Sequence[bytes | None], contexts: Sequence[bytes]) -> list[str | None]:
         """Cells of one key id; what does not open is `_FAILED`."""
         first = next((cell for cell in cells if cell is not None), None)
         if first is None:
@@ -129,7 +127,7 @@ class Opener:
         cipher = self._cipher(sealed.name, first)
         if cipher is None:
             return [None if cell is None else _FAILED for cell in cells]
-        plain = cipher.decrypt_or_none(cells, keys)
+        plain = cipher.decrypt_or_none(cells, contexts)
         text = _hex if sealed.is_binary else _utf8
         return [
             None if cell is None else _FAILED if value is None else text(value)

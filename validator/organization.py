@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime.keyring import Keyring
 from runtime.postgres import Connection
-from schemas.envelope import header_kid
+from schemas.envelope import header_kid, row_contexts
 from schemas.errors import KeyringError
 from schemas.migration import Migration, Organization
 from schemas.sql import quote_ident, quote_qualified
@@ -104,7 +104,7 @@ def _opened(cell: bytes, keyring: Keyring, place: tuple[str, str, str], key: lis
         cipher = keyring.cell_cipher(*place, header_kid(cell))
     except (KeyringError, ValueError):  # an unknown key, or no envelope
         return None
-    return cipher.decrypt_or_none([cell], [tuple(key)])[0]
+    return cipher.decrypt_or_none([cell], row_contexts([key]))[0]
 
 
 def _types(target: Connection, organization: Organization) -> dict[str, str] | None:

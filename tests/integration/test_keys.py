@@ -9,6 +9,7 @@ from runtime import advance, generations
 from runtime.keyring import KEK_FILE, Keyring, load_kek, rotate_key
 from runtime.postgres import open_target
 from schemas.catalogue import Catalogue, Column, Key, Table
+from schemas.envelope import row_contexts
 from schemas.errors import ConfigurationError, KeyringError
 from schemas.migration import parse_migration
 
@@ -35,7 +36,7 @@ def keyring(tmp_path: Path) -> Keyring:
 @pytest.fixture
 def connection(target_url: str, keyring: Keyring) -> Iterator[psycopg.Connection]:
     cipher = keyring.cell_cipher("a", "cells", "email")
-    cells = cipher.encrypt(["ada@example.com", None], [("1.50", "2026-11-01"), ("2.00", "2026-11-01")])
+    cells = cipher.encrypt(["ada@example.com", None], row_contexts([("1.50", "2026-11-01"), ("2.00", "2026-11-01")]))
     with open_target(target_url, autocommit=True) as opened:
         advance.install(opened)
         generations.register_tenant(

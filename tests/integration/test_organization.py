@@ -10,6 +10,7 @@ from consumer.tokens import check_tokens
 from runtime import advance, generations
 from runtime.keyring import Keyring, init_keyring
 from runtime.postgres import open_target
+from schemas.envelope import row_contexts
 from schemas.errors import ConfigurationError, KeyringError, TargetError
 from schemas.migration import Migration, parse_migration
 
@@ -69,7 +70,9 @@ def test_the_table_is_made_and_its_row_has_the_token_encrypted(
     slug, name, seats, is_new, token, _ = row(connection)
     assert (slug, name, seats, is_new) == ("a", "A", 3, True)
     assert SECRET.encode() not in token
-    assert keyring.cell_cipher("a", "organizations", "stripe_key").decrypt([token], [("a",)]) == [SECRET.encode()]
+    assert keyring.cell_cipher("a", "organizations", "stripe_key").decrypt([token], row_contexts([("a",)])) == [
+        SECRET.encode()
+    ]
     assert written is not None
     assert written.outcome == "made"
     assert made_by_us(connection)
@@ -96,7 +99,9 @@ def test_a_changed_token_or_value_is_written(connection: psycopg.Connection, key
 
     _, name, _, _, token, _ = row(connection)
     assert name == "B"
-    assert keyring.cell_cipher("a", "organizations", "stripe_key").decrypt([token], [("a",)]) == [b"other"]
+    assert keyring.cell_cipher("a", "organizations", "stripe_key").decrypt([token], row_contexts([("a",)])) == [
+        b"other"
+    ]
 
 
 def test_somebody_elses_row_is_brought_up_to_date_and_stays_theirs(
@@ -169,4 +174,6 @@ def test_a_token_may_stand_in_a_file(connection: psycopg.Connection, keyring: Ke
     write_organization(connection, wanted, keyring, {})
 
     token = row(connection)[1]
-    assert keyring.cell_cipher("a", "organizations", "one").decrypt([token], [("a",)]) == [SECRET.encode()]
+    assert keyring.cell_cipher("a", "organizations", "one").decrypt([token], row_contexts([("a",)])) == [
+        SECRET.encode()
+    ]

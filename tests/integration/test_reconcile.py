@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from runtime.keyring import Keyring, init_keyring
+from schemas.envelope import row_contexts
 from schemas.migration import parse_migration
 from tests.conftest import Run, Spawn
 from validator.cli import main
@@ -182,7 +183,9 @@ def fill(source: str, target: str, keyring: Keyring) -> None:
         )
         copy(there, here, keyring, "touches", "", {"ip": "host(ip)"}, {})
         here.execute(LATE_KEY)
-        token = keyring.cell_cipher("shop", "organizations", "access_token").encrypt(["t0ken"], [("shop",)])[0]
+        token = keyring.cell_cipher("shop", "organizations", "access_token").encrypt(
+            ["t0ken"], row_contexts([("shop",)])
+        )[0]
         here.execute("INSERT INTO organizations VALUES ('shop', 'The Shop', %s)", (token,))
         here.execute("SELECT setval('orders_id_seq', (SELECT max(id) FROM orders))")
         here.execute((Path(__file__).parents[2] / "runtime/sql/replicator.sql").read_bytes())
@@ -208,7 +211,7 @@ def copy(
     rows = there.execute(f"SELECT {key or 'NULL'}, {', '.join(expressions)} FROM {table}".encode()).fetchall()
     for row_key, *cells in rows:
         values = [
-            ciphers[name].encrypt([cell], [(row_key,) if key else ()])[0] if name in ciphers else cell
+            ciphers[name].encrypt([cell], row_contexts([(row_key,) if key else ()]))[0] if name in ciphers else cell
             for (name, _), cell in zip(columns, cells, strict=True)
         ]
         typed = ", ".join(f"%s::{type_}" for _, type_ in columns)

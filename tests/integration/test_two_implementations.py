@@ -11,7 +11,7 @@ import pytest
 from schemas.batch import WireSchema, parse_csv
 from schemas.canonical import Method, canonical_text, fingerprint, fingerprint_sql, halves, row_text, sums_sql
 from schemas.catalogue import Column, Table
-from schemas.envelope import CellCipher, envelope_check
+from schemas.envelope import CellCipher, envelope_check, row_contexts
 from schemas.transforms import transform
 from tests.conftest import MakeDatabase
 
@@ -138,7 +138,9 @@ def test_rows_have_one_text_and_one_fingerprint_everywhere(make_database: MakeDa
 
 def test_the_envelopes_check_lets_envelopes_in_and_keeps_plaintext_out(make_database: MakeDatabase) -> None:
     url = make_database(f"CREATE TABLE t (c bytea CHECK {envelope_check('c')})")
-    sealed = CellCipher(b"k" * 32, 7, "rawdog", "orders", "email", nonces=bytes).encrypt(["", None], [("1",), ("2",)])
+    sealed = CellCipher(b"k" * 32, 7, "rawdog", "orders", "email", nonces=bytes).encrypt(
+        ["", None], row_contexts([("1",), ("2",)])
+    )
 
     with psycopg.connect(url, autocommit=True) as connection:
         for cell in sealed:

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.derivation import derive, prefixed, row_digest
-from schemas.envelope import OVERHEAD_BYTES, CellCipher, NotAnEnvelope, Undecryptable, header_kid
+from schemas.envelope import OVERHEAD_BYTES, CellCipher, NotAnEnvelope, Undecryptable, header_kid, row_contexts
 from schemas.errors import ContractError
 from schemas.records import Position
 from schemas.seal import seal, unseal
 
 KEY = bytes(range(32))
 NAMES = ("rawdog", "orders", "email")
-ROW = [("ord_1",)]
+ROW = row_contexts([("ord_1",)])
 
 
 def cipher(
@@ -45,8 +45,8 @@ def sealed(plaintext: str | bytes = "ann@example.com") -> bytes:
 def test_envelopes_of_published_vectors(plaintext: str | bytes, row_key: tuple[str, ...], expected: str) -> None:
     fixed = CellCipher(KEY, 1, *NAMES, nonces=lambda size: (bytes(range(12)) * size)[:size])
 
-    assert fixed.encrypt([plaintext], [row_key]) == [bytes.fromhex(expected)]
-    assert fixed.decrypt([bytes.fromhex(expected)], [row_key]) == [
+    assert fixed.encrypt([plaintext], row_contexts([row_key])) == [bytes.fromhex(expected)]
+    assert fixed.decrypt([bytes.fromhex(expected)], row_contexts([row_key])) == [
         plaintext.encode() if isinstance(plaintext, str) else plaintext
     ]
 
@@ -56,11 +56,11 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 @given(st.lists(st.tuples(st.none() | texts | st.binary(), st.tuples(texts, texts)), max_size=8))
 def test_cells_come_back_and_null_stays_null(rows: list[tuple[str | bytes | None, tuple[str, str]]]) -> None:
-    plaintexts, keys = [row[0] for row in rows], [row[1] for row in rows]
-    cells = cipher().encrypt(plaintexts, keys)
+    plaintexts, contexts = [row[0] for row in rows], row_contexts(row[1] for row in rows)
+    cells = cipher().encrypt(plaintexts, contexts)
 
     expected = [text.encode() if isinstance(text, str) else text for text in plaintexts]
-    assert cipher().decrypt(cells, keys) == cipher().decrypt_or_none(cells, keys) == expected
+    assert cipher().decrypt(cells, contexts) == cipher().decrypt_or_none(cells, contexts) == expected
     assert all(
         len(cell) == len(plain) + OVERHEAD_BYTES for cell, plain in zip(cells, expected, strict=True) if cell and plain
     )
@@ -84,7 +84,7 @@ def test_a_cell_opens_only_under_its_own_key_tenant_table_and_column(other: Cell
 
 @pytest.mark.parametrize("row_key", [(), ("ord_2",), ("ord_1", ""), ("ord", "_1"), ("", "ord_1")])
 def test_a_cell_moved_to_another_row_does_not_open(row_key: tuple[str, ...]) -> None:
-    assert cipher().decrypt_or_none([sealed()], [row_key]) == [None]
+    assert cipher().decrypt_or_none([sealed()], row_contexts([row_key])) == [None]
 
 
 def test_any_flipped_bit_and_any_cut_is_noticed() -> None:
@@ -117,10 +117,10 @@ def test_fewer_keys_than_cells_are_refused() -> None:
 
 
 def test_a_key_of_any_length_binds() -> None:
-    long = [("é" * 40_000,)]
+    long, longer = row_contexts([("é" * 40_000,)]), row_contexts([("é" * 40_001,)])
 
     assert cipher().decrypt(cipher().encrypt(["a"], long), long) == [b"a"]
-    assert cipher().decrypt_or_none(cipher().encrypt(["a"], long), [("é" * 40_001,)]) == [None]
+    assert cipher().decrypt_or_none(cipher().encrypt(["a"], long), longer) == [None]
 
 
 def test_the_header_names_the_key_and_plaintext_has_no_header() -> None:

@@ -17,10 +17,11 @@ from runtime.keyring import (
     rotate_key,
     set_status,
 )
+from schemas.envelope import row_contexts
 from schemas.errors import KeyringError
 
 KEK = bytes(range(32))
-ROW = [("1",)]
+ROW = row_contexts([("1",)])
 
 
 @pytest.fixture
