@@ -93,7 +93,8 @@ class Keyring:
                 return key
         raise KeyringError(
             f'{self.path}: no primary key for tenant "{tenant}"',
-            hint="`consumer keys init` makes one for the migration's tenant",
+            hint="KEYRING must name the keyring that the data were written with; "
+            "for a new tenant `consumer keys init` makes a key",
         )
 
     def key(self, kid: int) -> DataKey:
