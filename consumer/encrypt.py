@@ -38,6 +38,8 @@ def plaintexts(column: pl.Series) -> list[str | bytes | None]:
     if column.dtype in (pl.Float32, pl.Float64):
         kind = Wire.DOUBLE if column.dtype == pl.Float64 else Wire.FLOAT
         return [None if value is None else float_text(value, kind) for value in column.to_list()]
-    if column.dtype in (pl.String, pl.Binary):
+    if column.dtype == pl.String:
+        return column.cast(pl.Binary).to_list()  # the same bytes, and nobody needs to encode them
+    if column.dtype == pl.Binary:
         return column.to_list()
     return column.cast(pl.String).to_list()

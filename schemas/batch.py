@@ -19,7 +19,7 @@ import polars as pl
 
 from schemas.avro import field_names
 from schemas.catalogue import Table
-from schemas.container import NotAContainer, check_container
+from schemas.container import NotAContainer, uncompressed
 from schemas.errors import ContractError, SourceError
 from schemas.pgtypes import Wire, float_text, wire
 from schemas.records import Position, WireColumn
@@ -150,8 +150,7 @@ def decode(value: bytes, schema: WireSchema, position: Position) -> pl.DataFrame
     """
     frame: pl.DataFrame | None = None
     try:
-        check_container(value)
-        frame = pl.read_avro(io.BytesIO(value))
+        frame = pl.read_avro(io.BytesIO(uncompressed(value)))
     except NotAContainer:
         pass
     except BaseException as error:  # a panic of polars is no Exception

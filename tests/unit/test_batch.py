@@ -100,6 +100,32 @@ def test_damaged_batches_are_refused_or_read_never_worse(
     assert raised.value.__cause__ is None
 
 
+@given(frames(), st.data())
+def test_a_batch_with_a_changed_byte_is_refused_or_of_other_height_or_the_same(
+    case: tuple[WireSchema, pl.DataFrame], data: st.DataObject
+) -> None:
+    schema, frame = case
+    value = encode(frame, schema)
+    first = value.index(value[-16:]) + 16  # after the header: its schema may change in what means nothing
+    place = data.draw(st.integers(first, len(value) - 1))
+    changed = value[:place] + bytes([value[place] ^ data.draw(st.integers(1, 255))]) + value[place + 1 :]
+
+    try:
+        found = decode(changed, schema, AT)
+    except ContractError:
+        return
+    assert found.height != frame.height or bits(found) == bits(frame)
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+def test_a_batch_of_another_avro_writer_is_read(codec: str) -> None:
+    schema, out = schema_of("bigint"), io.BytesIO()
+    record = {"type": "record", "name": "Row", "fields": [{"name": "c0", "type": ["null", "long"]}]}
+    fastavro.writer(out, record, [{"c0": 7}, {"c0": None}], codec=codec)
+
+    assert decode(out.getvalue(), schema, AT).rows() == [(7,), (None,)]
+
+
 def test_an_error_of_parsing_tells_the_table_and_no_value() -> None:
     with pytest.raises(SourceError, match="orders: ") as raised:
         parse_csv(b"1\nsecret\n", schema_of("integer"), table="orders")
