@@ -1,7 +1,7 @@
 """The backlog: records polled and not yet handed on, cut into work in the order of each partition. Pure.
 
-Work is either batches of one table, from several of its partitions, or one marker. Batches never
-cross a marker, and a partition's records are handed on in the order of the log; between partitions
+Work is either batches of one table, from several of its partitions, or one marker as it stands on
+several of them. Batches never cross a marker, and a partition's records are handed on in the order of the log; between partitions
 there is no order to keep.
 """
 
@@ -20,13 +20,13 @@ MAX_BYTES = 4 * 1024 * 1024  # as they stand in the log: some three times that i
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Records that are applied in one transaction; all batches of one table and attempt, or one marker alone."""
+    """Records that are applied in one transaction; batches of one table and attempt, or one of its markers."""
 
     records: tuple[LogRecord, ...]
 
     @property
     def is_marker(self) -> bool:
-        """Whether this is a marker."""
+        """Whether these are markers, one a partition."""
         return self.records[0].header.kind is not Kind.BATCH
 
     @property
@@ -95,14 +95,14 @@ class Backlog:
         return tuple(record for _, record in ordered)
 
     def take(self, head: LogRecord) -> Work:
-        """The work that begins with `head`, one of `heads`: a marker, or batches of its table."""
-        if head.header.kind is not Kind.BATCH:
-            return Work((self._pop(head.partition),))
-        taken: list[LogRecord] = []
-        size = 0
+        """The work that begins with `head`, one of `heads`: its marker on each partition, or batches of its table."""
         same = [head.partition] + [
             place for place in self._queues if place.topic == head.partition.topic and place != head.partition
         ]
+        if head.header.kind is not Kind.BATCH:
+            return Work(tuple(self._pop(place) for place in same if _together(head, self._queues[place][0][1])))
+        taken: list[LogRecord] = []
+        size = 0
         for place in same:
             while queue := self._queues.get(place):
                 record = queue[0][1]

@@ -17,7 +17,7 @@ from typing import Self
 from consumer.backlog import Backlog, Work
 from consumer.control import ControlReader
 from consumer.gate import Gate, Verdict
-from consumer.prepare import Group, prepare_group, prepare_marker
+from consumer.prepare import Group, prepare_group, prepare_markers
 from consumer.session import Session
 from consumer.transform import TablePlan
 from consumer.writer import Writer
@@ -32,7 +32,8 @@ IN_FLIGHT = 2
 MAX_POLLED = 256
 MAX_POLLED_BYTES = 16 * 1024 * 1024
 
-Ready = Group | ControlRecord
+Markers = tuple[ControlRecord, ...]
+Ready = Group | Markers
 
 
 class Flow:
@@ -130,11 +131,11 @@ class Flow:
         if plan is None:
             return None
         if work.is_marker:
-            return self._pool.submit(prepare_marker, work, tenant, keyring)
+            return self._pool.submit(prepare_markers, work, tenant, keyring)
         return self._pool.submit(prepare_group, work, plan, tenant, keyring)
 
-    def write(self, writer: Writer, progress: Progress) -> bool:
-        """Write the oldest work, waiting until it is prepared; returns whether a gate may open by it."""
+    def write(self, writer: Writer, progress: Progress) -> str | None:
+        """Write the oldest work, waiting until it is prepared; returns the table that became complete by it."""
         began = time.monotonic()
         work, plan, future = self._in_flight.popleft()
         ready = None if future is None else future.result()
@@ -145,13 +146,19 @@ class Flow:
             written = writer.batches(ready, partitions=item.partitions or 1, was_empty=item.was_empty)
             seconds = time.monotonic() - began
             self._report(BatchesApplied(plan.mapping.table.name, written.rows, written.quarantined, seconds))
-        elif isinstance(ready, TableStarted):
-            writer.started(work, ready)
-        elif isinstance(ready, TableFinished):
-            if writer.finished(work, ready).completes_table:
-                self._report(TableDone(ready.table, ready.rows))
-            return True
-        return False
+        else:
+            return self._mark(writer, work, ready)
+        return None
+
+    def _mark(self, writer: Writer, work: Work, markers: Markers) -> str | None:
+        if isinstance(markers[0], TableStarted):
+            writer.started(work, markers[0])
+        elif isinstance(markers[0], TableFinished):
+            finished = [marker for marker in markers if isinstance(marker, TableFinished)]
+            if writer.finished(work, finished).completes_table:
+                self._report(TableDone(finished[0].table, finished[0].rows))
+                return finished[0].table
+        return None
 
     def forget(self) -> None:
         """Drop everything in hand; the second thread may finish what it has, for nobody."""

@@ -8,12 +8,12 @@ from progress in the target, so the gate works across processes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from runtime.progress import GenerationProgress, GenerationState, Progress, TableState
-from schemas.catalogue import Catalogue, gates
+from schemas.catalogue import Catalogue, all_gates
 
 _COMPLETE = (TableState.COMPLETE, TableState.APPLIED)
 
@@ -30,21 +30,45 @@ class Verdict(StrEnum):
 def parents_in(catalogue_json: str, tables: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
     """For each table of a generation the tables it waits for: only such as are in the generation."""
     moved = tuple(table for table in Catalogue.from_json(catalogue_json).tables if table.name in tables)
-    return {table.name: gates(table, moved) for table in moved}
+    return all_gates(moved)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Gate:
     """The gate as progress stands at one moment."""
 
     progress: Progress
 
+    def completed(self, table: str) -> Gate:
+        """The gate after a table of the running generation has become complete, before progress is read again."""
+        running = self.progress.running
+        if running is None or (running.generation, table) not in self.progress.tables:
+            return self
+        item = replace(self.progress.tables[running.generation, table], state=TableState.COMPLETE)
+        tables = {**self.progress.tables, (running.generation, table): item}
+        return Gate(replace(self.progress, tables=tables))
+
+    def opened_by(self, table: str) -> tuple[str, ...]:
+        """Tables of the running generation that wait for this one, and for nothing else that is not complete."""
+        running = self.progress.running
+        if running is None:
+            return ()
+        waiting = [name for name, parents in self._parents.items() if table in parents]
+        return tuple(name for name in waiting if self._parents_complete(running, name))
+
+    @cached_property
+    def _parents(self) -> Mapping[str, frozenset[str]]:
+        running = self.progress.running
+        return {} if running is None else parents_in(running.catalogue_json, running.table_order)
+
     def is_open(self, topic: str, partition: int, table: str) -> bool:
         """Whether a partition of the table may deliver: what it has had all of in this generation may not."""
         running = self.progress.running
-        if running is None or not running.is_prepared or table not in running.table_order:
+        if running is None or not running.is_prepared:
             return False
-        item = self.progress.tables[running.generation, table]
+        item = self.progress.tables.get((running.generation, table))
+        if item is None:
+            return False
         position = self.progress.positions.get((topic, partition))
         if position is not None and (position.finished_generation, position.finished_attempt) == (
             running.generation,
@@ -74,7 +98,7 @@ class Gate:
         running = self.progress.running
         if running is None:
             return {}
-        parents = parents_in(running.catalogue_json, running.table_order)
+        parents = self._parents
         missing = {
             table: tuple(
                 name for name in running.table_order if name in parents[table] and not self._complete(running, name)
@@ -88,8 +112,7 @@ class Gate:
         return generation.is_published and all(self._complete(generation, name) for name in generation.table_order)
 
     def _parents_complete(self, running: GenerationProgress, table: str) -> bool:
-        parents = parents_in(running.catalogue_json, running.table_order)
-        return all(self._complete(running, parent) for parent in parents.get(table, frozenset()))
+        return all(self._complete(running, parent) for parent in self._parents.get(table, frozenset()))
 
     def _complete(self, generation: GenerationProgress, table: str) -> bool:
         return self.progress.tables[generation.generation, table].state in _COMPLETE

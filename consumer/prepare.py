@@ -70,9 +70,9 @@ def prepare_group(work: Work, plan: TablePlan, tenant: str, keyring: Keyring | N
     return Group(work=work, plan=plan, source=source, rows=rows, refusals=refusals)
 
 
-def prepare_marker(work: Work, tenant: str, keyring: Keyring | None) -> ControlRecord:
-    """The marker, decoded."""
-    return open_control(work.records[0], keyring, tenant)
+def prepare_markers(work: Work, tenant: str, keyring: Keyring | None) -> tuple[ControlRecord, ...]:
+    """The markers, decoded, in the order of the records."""
+    return tuple(open_control(record, keyring, tenant) for record in work.records)
 
 
 def _frame(record: LogRecord, plan: TablePlan, tenant: str, keyring: Keyring | None) -> pl.DataFrame:

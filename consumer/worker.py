@@ -33,10 +33,11 @@ from runtime.postgres import TargetUnreachable, explain, is_transient, use_schem
 from runtime.progress import GenerationState, Progress, read_progress
 from runtime.reporting import Report, TableTotals, Waiting, Warned
 from runtime.shutdown import StopFlag
-from schemas.avro import control_topic, table_of_topic
+from schemas.avro import control_topic, table_of_topic, topic_name
 from schemas.errors import ContractError, LogError, TargetError
 
 LOOK_S = 0.5
+LOOK_SHARE = 5  # looking takes no more than a fifth of the time, however many tables there are
 COMMIT_S = 2.0
 GIVE_UP_S = 600.0
 SESSION_TIMEOUT_S = 6.0  # a killed member is replaced after it; brokers accept no less by default
@@ -71,6 +72,7 @@ class Worker:
         self._topics: frozenset[str] = frozenset()
         self._must_restart = False
         self._looked_at = 0.0
+        self._look_s = 0.0  # what the last one took
         self._told_kafka_at = 0.0
         self._told_kafka: dict[Partition, int] = {}
         self._failing_since: float | None = None
@@ -139,8 +141,10 @@ class Worker:
         while not self.stop.is_set:
             self.heartbeat.beat()
             try:
-                if time.monotonic() - self._looked_at >= LOOK_S:
+                if time.monotonic() - self._looked_at >= max(LOOK_S, LOOK_SHARE * self._look_s):
+                    began = time.monotonic()
                     progress = self._look()
+                    self._look_s = time.monotonic() - began
                     if self.options.until_complete and self._is_complete(progress):
                         return progress
                 self._turn()
@@ -290,6 +294,16 @@ class Worker:
         if self._gate.progress.running is None:
             self._say_waiting("the next generation")
 
+    def _open_after(self, table: str) -> None:
+        """Let flow what waited for a table. Progress is read for it only when nothing else is left to do."""
+        self._gate = self._gate.completed(table)
+        running = self._gate.progress.running
+        if running is None or self._gate.is_loaded(running):
+            self._looked_at = 0.0
+        elif self._group is not None:
+            topics = {topic_name(self.session.prefix, name) for name in self._gate.opened_by(table)}
+            self._group.resume(place for place in self._group.paused if place.topic in topics and self._may_flow(place))
+
     def _may_flow(self, place: Partition) -> bool:
         table = table_of_topic(self.session.prefix, place.topic)
         is_ours = self._writer is not None and place in self._writer.positions
@@ -393,8 +407,9 @@ class Worker:
 
     def _write(self) -> None:
         assert self._writer is not None
-        if self._flow.write(self._writer, self._gate.progress):
-            self._looked_at = 0.0  # a gate may have opened
+        completed = self._flow.write(self._writer, self._gate.progress)
+        if completed is not None:
+            self._open_after(completed)
         self._failing_since, self._failures = None, 0
         self._lost_at.clear()
 

@@ -6,7 +6,7 @@ and they come again. Markers and quarantine commit as the server is configured.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ from consumer.sealed_row import RowSeal
 from consumer.transform import TablePlan
 from runtime import advance, ownership
 from runtime.advance import PositionLost, Step
-from runtime.kafka import Partition
+from runtime.kafka import LogRecord, Partition
 from runtime.keyring import Keyring
 from runtime.postgres import Connection, explain, is_row_fault, is_transient
 from runtime.progress import PositionProgress
@@ -209,41 +209,44 @@ class Writer:
 
     def started(self, work: Work, marker: TableStarted) -> Written:
         """Apply a table-started marker; a table without a key is emptied, because it is replaced whole."""
-        (partition,) = work.ends
         with self._marker(work, marker.table):
-            advance.begin_partition(self.connection, self.tenant, marker.table, self._step(work, partition))
+            for partition in sorted(work.ends):
+                advance.begin_partition(self.connection, self.tenant, marker.table, self._step(work, partition))
             if not marker.key:
                 self.connection.execute(f"DELETE FROM {quote_ident(marker.table)}".encode())
         self._moved(work)
         return Written()
 
-    def finished(self, work: Work, marker: TableFinished) -> Written:
-        """Apply a table-finished marker, if the partition has had all that it says.
+    def finished(self, work: Work, markers: Sequence[TableFinished]) -> Written:
+        """Apply a table-finished marker, each partition's own, if the partition has had all that it says.
 
         Raises:
             ContractError: rows or batches are missing; completeness is judged here, never by offsets.
         """
-        (partition,) = work.ends
-        with self._marker(work, marker.table):
-            row = self.connection.execute(
-                """
-                SELECT generation, attempt, applied + quarantined, batches FROM replicator.positions
-                WHERE tenant = %s AND topic = %s AND partition = %s
-                """,
-                (self.tenant, *partition),
-            ).fetchone()
-            expected = (marker.generation, marker.attempt, marker.partition_rows, marker.partition_batches)
-            if row is not None and tuple(row) != expected:
-                raise ContractError(
-                    f"{work.records[0].position}: {marker.table} has {marker.partition_rows} rows in "
-                    f"{marker.partition_batches} batches here, {row[2]} rows in {row[3]} batches were applied",
-                    hint="`consumer replay --table` reads the table again from its beginning",
-                )
-            completes = advance.finish_partition(
-                self.connection, self.tenant, marker.table, self._step(work, partition)
-            )
+        table, completes = markers[0].table, False
+        with self._marker(work, table):
+            for record, marker in sorted(zip(work.records, markers, strict=True), key=lambda pair: pair[0].partition):
+                self._see_all_applied(record, marker)
+                step = self._step(work, record.partition)
+                completes = advance.finish_partition(self.connection, self.tenant, table, step) or completes
         self._moved(work)
         return Written(completes_table=completes)
+
+    def _see_all_applied(self, record: LogRecord, marker: TableFinished) -> None:
+        row = self.connection.execute(
+            """
+            SELECT generation, attempt, applied + quarantined, batches FROM replicator.positions
+            WHERE tenant = %s AND topic = %s AND partition = %s
+            """,
+            (self.tenant, *record.partition),
+        ).fetchone()
+        expected = (marker.generation, marker.attempt, marker.partition_rows, marker.partition_batches)
+        if row is not None and tuple(row) != expected:
+            raise ContractError(
+                f"{record.position}: {marker.table} has {marker.partition_rows} rows in "
+                f"{marker.partition_batches} batches here, {row[2]} rows in {row[3]} batches were applied",
+                hint="`consumer replay --table` reads the table again from its beginning",
+            )
 
     def passed_over(self, work: Work) -> Written:
         """Move past records that something newer has superseded."""

@@ -181,10 +181,11 @@ class Progress:
 
     def newest_table(self, table: str) -> TableProgress | None:
         """The newest generation of a table that has begun here."""
-        begun = [
-            item for item in self.tables.values() if item.table_name == table and item.state is not TableState.WAITING
-        ]
-        return max(begun, key=lambda item: item.generation, default=None)
+        for generation in sorted(self.generations, reverse=True):
+            item = self.tables.get((generation, table))
+            if item is not None and item.state is not TableState.WAITING:
+                return item
+        return None
 
 
 def instant_text(instant: datetime) -> str:

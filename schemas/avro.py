@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from schemas.errors import ConfigurationError
 
@@ -68,6 +69,7 @@ def control_topic(prefix: str) -> str:
     return f"{prefix}.-control"
 
 
+@lru_cache(maxsize=16_384)
 def table_of_topic(prefix: str, topic: str) -> str | None:
     """The table whose rows a topic holds; None when it is no table's topic of this prefix.
 
