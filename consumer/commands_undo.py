@@ -8,9 +8,13 @@ from consumer.members import without_members
 from consumer.replay import plan_replay, replay
 from consumer.rollback import known_progress, plan_rollback, roll_back
 from runtime.command import Invocation, confirm, examples, pass_invocation, yes_option
+from runtime.control import check_topics, read_control
 from runtime.kafka import Admin
+from runtime.keyring import load_keyring
 from runtime.postgres import open_target
+from runtime.progress import Progress
 from runtime.reporting import Notice
+from schemas.errors import Refused
 
 
 @click.command(
@@ -37,6 +41,7 @@ def replay_command(
         invocation.open_report("none") as report,
     ):
         progress = known_progress(connection, migration.tenant)
+        see_same_log(invocation, admin, progress)
         with without_members(connection, admin, migration):
             topics = sorted({topic for topic, _ in progress.positions})
             begin = {
@@ -48,6 +53,24 @@ def replay_command(
             confirm(tuple(plan.lines()), migration.tenant, yes=yes)
             replay(connection, plan)
         report(Notice("positions are set back; start `consumer run`"))
+
+
+def see_same_log(invocation: Invocation, admin: Admin, progress: Progress) -> None:
+    """See that the topics still hold the log that the tenant was loaded from, from its first record on.
+
+    Raises:
+        Refused: they hold another log.
+        LogError: topics are gone, or have lost records.
+    """
+    prefix = invocation.migration.log.prefix
+    found = read_control(invocation.kafka, prefix, progress.tenant.tenant, load_keyring(invocation.environment))
+    if found.log != progress.tenant.log_id:
+        now = f"now hold log {found.log}" if found.log else "are gone or empty"
+        raise Refused(
+            f'tenant "{progress.tenant.tenant}" was loaded from log {progress.tenant.log_id}, the topics {now}',
+            hint="that log cannot be replayed any more; to start over: `consumer rollback`, then `producer snapshot`",
+        )
+    check_topics(admin, found, {})
 
 
 @click.command("rollback", epilog=examples("consumer rollback", "consumer rollback --yes"))

@@ -365,9 +365,11 @@ def test_topics_made_anew_are_refused_and_the_advice_leads_to_an_equal_target(sh
     shop("producer", "snapshot", *QUIET)  # another log under the same names
 
     message = refused(shop, "consumer", "run", "--until-complete", *QUIET, code=4)
+    replayed = refused(shop, "consumer", "replay", "--yes", code=4)
 
     assert state(shop)[1:] == before
     assert "the topics now hold log" in message
+    assert "the topics now hold log" in replayed
     assert "`consumer rollback`, then `consumer run` starts over" in message
     shop("consumer", "rollback", "--yes")
     shop.load()
