@@ -10,7 +10,7 @@ which go into quarantine in the same transaction.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,20 +29,35 @@ from schemas.sql import quote_ident
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Rows ready for the target: `frame` holds its columns in the plan's order, `places` their rows in the group.
+    """Rows ready for the target: `csv` as COPY reads them, in pieces, `places` their rows in the group.
 
-    `csv` is the whole frame as COPY reads it, made in the second thread.
+    `again` makes the frame of the same rows, the target's columns in the plan's order: it is wanted
+    only when a row is at fault, and as large as all else.
     """
 
     plan: TablePlan
-    frame: pl.DataFrame
     places: Sequence[int]
-    csv: bytes
+    csv: Sequence[bytes]
+    again: Callable[[], pl.DataFrame]
+
+    @classmethod
+    def of(cls, plan: TablePlan, frame: pl.DataFrame, places: Sequence[int]) -> Rows:
+        """The rows of a frame."""
+        return cls(plan=plan, places=places, csv=(to_copy_csv(frame),), again=lambda: frame)
+
+    @property
+    def height(self) -> int:
+        """How many there are."""
+        return len(self.places)
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The rows as a frame."""
+        return self.again()
 
     def cut(self, start: int, length: int) -> Rows:
         """Some of the rows."""
-        frame = self.frame.slice(start, length)
-        return Rows(plan=self.plan, frame=frame, places=self.places[start : start + length], csv=to_copy_csv(frame))
+        return Rows.of(self.plan, self.frame.slice(start, length), self.places[start : start + length])
 
 
 @dataclass(kw_only=True)
@@ -67,7 +82,7 @@ class Loader:
         Raises:
             psycopg.Error: as the server says; the transaction is broken then.
         """
-        if not rows.frame.height:
+        if not rows.height:
             return
         if self.is_direct:
             self._copy(self._into_table, rows)
@@ -86,7 +101,7 @@ class Loader:
         work = [rows]
         while work:
             part = work.pop()
-            if not part.frame.height:
+            if not part.height:
                 continue
             try:
                 with self.connection.transaction():
@@ -120,11 +135,12 @@ class Loader:
     def _copy(self, statement: str, rows: Rows) -> None:
         with self.connection.cursor() as cursor:
             with cursor.copy(f"{statement} {COPY_OPTIONS}".encode()) as copy:
-                copy.write(rows.csv)
-            if cursor.rowcount != rows.frame.height:
+                for piece in rows.csv:
+                    copy.write(piece)
+            if cursor.rowcount != rows.height:
                 # A lone \\. ends COPY without an error; our text is quoted, so this must not be.
                 raise TargetError(
-                    f"{self.mapping.table.name}: COPY took {cursor.rowcount} rows of {rows.frame.height}",
+                    f"{self.mapping.table.name}: COPY took {cursor.rowcount} rows of {rows.height}",
                     hint="nothing was written; please report it with the types of the table's columns",
                 )
 
@@ -178,7 +194,7 @@ class Loader:
 
 
 def _halve(part: Rows, error: psycopg.Error, work: list[Rows], refusals: list[Refusal]) -> None:
-    height = part.frame.height
+    height = part.height
     if height > 1:
         work.append(part.cut(height // 2, height - height // 2))
         work.append(part.cut(0, height // 2))

@@ -137,8 +137,8 @@ class _Rehearsal:
         )
         for refusal in refusals:
             position, index = group.place(refusal.row)
-            sealed = seal.seal(group.source.slice(refusal.row, 1), position, index)
+            sealed = seal.seal(group.source(refusal.row), position, index)
             self.seen.refused.append(WouldQuarantine(table.name, position, index, sealed.key_digest, refusal.reason))
-        rows = group.source.height - len(refusals)
+        rows = group.height - len(refusals)
         self.seen.rows[table.name] += rows
         self.report(BatchesApplied(table.name, rows, len(refusals)))

@@ -1,13 +1,15 @@
 """The second thread's work: unseal, decode, transform, encrypt, and print what COPY reads.
 
 polars and libpq release the interpreter lock, so this runs beside the COPY of the group before.
-Nothing here touches the target.
+Nothing here touches the target. What a group keeps are its records as they stand in the log and the
+text for COPY; rows are decoded again when one of them is at fault, so that groups stay small.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import polars as pl
@@ -23,16 +25,70 @@ from schemas.batch import decode, to_copy_csv
 from schemas.errors import ContractError
 from schemas.records import ControlRecord, Position
 
+PIECE_BYTES = 4 * 1024 * 1024  # of a frame: what is decoded, encrypted and printed at once
+
+
+@dataclass
+class Decoder:
+    """Records of one table into frames."""
+
+    plan: TablePlan
+    tenant: str
+    keyring: Keyring | None
+    _last: tuple[Position, pl.DataFrame] | None = None
+
+    def pieces(self, records: Sequence[LogRecord]) -> Iterator[pl.DataFrame]:
+        """Their rows in order, some records at a time: `PIECE_BYTES` at most, or one record that is larger."""
+        frames: list[pl.DataFrame] = []
+        size = 0
+        for record in records:
+            frame = self._decoded(record)
+            if frames and size + frame.estimated_size() > PIECE_BYTES:
+                yield _together(frames)
+                size = 0
+            size += int(frame.estimated_size())
+            frames.append(frame)
+            del frame
+        if frames:
+            yield _together(frames)
+
+    def frame(self, record: LogRecord) -> pl.DataFrame:
+        """The rows of a record; the last one's are kept, for rows at fault come in order."""
+        if self._last is None or self._last[0] != record.position:
+            self._last = record.position, self._decoded(record)
+        return self._last[1]
+
+    def _decoded(self, record: LogRecord) -> pl.DataFrame:
+        if record.header.schema != self.plan.schema.hash:
+            raise ContractError(
+                f"{record.position}: batch of other columns than its table-started record",
+                hint="the record was written by another program or build; `consumer inspect` shows its headers",
+            )
+        frame = decode(open_value(record, self.keyring, self.tenant), self.plan.schema, record.position)
+        if frame.height != record.header.rows:
+            raise ContractError(
+                f"{record.position}: {frame.height} rows, its header says {record.header.rows}",
+                hint="the record is damaged or was written by another program; `consumer inspect` shows its headers",
+            )
+        return frame
+
+
+def _together(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """One frame of them; the list is emptied, so that nothing else holds them."""
+    frame = frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=False)
+    frames.clear()
+    return frame
+
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Batches of one table, ready: `source` are all rows as they came, `rows` those that a transform did not refuse."""
+    """Batches of one table, ready: `rows` are those that a transform did not refuse."""
 
     work: Work
     plan: TablePlan
-    source: pl.DataFrame
     rows: Rows
     refusals: tuple[Refusal, ...]
+    decoder: Decoder
 
     @cached_property
     def _starts(self) -> tuple[int, ...]:
@@ -41,6 +97,16 @@ class Group:
             starts.append(row)
             row += record.header.rows
         return tuple(starts)
+
+    @property
+    def height(self) -> int:
+        """Rows of the group, with those that were refused."""
+        return self.rows.height + len(self.refusals)
+
+    def source(self, row: int) -> pl.DataFrame:
+        """A row of the group as it came."""
+        number = bisect_right(self._starts, row) - 1
+        return self.decoder.frame(self.work.records[number]).slice(row - self._starts[number], 1)
 
     def place(self, row: int) -> tuple[Position, int]:
         """Where a row of the group stands in the log: its batch, and its index there."""
@@ -63,28 +129,25 @@ def prepare_group(work: Work, plan: TablePlan, tenant: str, keyring: Keyring | N
         ContractError: a record cannot be decoded, or is not what its header and table-started say.
         KeyringError: a key is missing.
     """
-    frames = [_frame(record, plan, tenant, keyring) for record in work.records]
-    source = frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=False)
-    ready, places, refusals = plan.shape(source)
-    rows = Rows(plan=plan, frame=ready, places=places, csv=to_copy_csv(ready))
-    return Group(work=work, plan=plan, source=source, rows=rows, refusals=refusals)
+    decoder = Decoder(plan, tenant, keyring)
+    places: list[int] = []
+    refusals: list[Refusal] = []
+    csv: list[bytes] = []
+    start = 0
+    for source in decoder.pieces(work.records):
+        ready, kept, refused = plan.shape(source)
+        csv.append(to_copy_csv(ready))
+        places += [start + row for row in kept]
+        refusals += [replace(refusal, row=start + refusal.row) for refusal in refused]
+        start += source.height
+
+    def again() -> pl.DataFrame:
+        return pl.concat([plan.shape(source)[0] for source in decoder.pieces(work.records)], rechunk=False)
+
+    rows = Rows(plan=plan, places=places if refusals else range(start), csv=csv, again=again)
+    return Group(work=work, plan=plan, rows=rows, refusals=tuple(refusals), decoder=decoder)
 
 
 def prepare_markers(work: Work, tenant: str, keyring: Keyring | None) -> tuple[ControlRecord, ...]:
     """The markers, decoded, in the order of the records."""
     return tuple(open_control(record, keyring, tenant) for record in work.records)
-
-
-def _frame(record: LogRecord, plan: TablePlan, tenant: str, keyring: Keyring | None) -> pl.DataFrame:
-    if record.header.schema != plan.schema.hash:
-        raise ContractError(
-            f"{record.position}: batch of other columns than its table-started record",
-            hint="the record was written by another program or build; `consumer inspect` shows its headers",
-        )
-    frame = decode(open_value(record, keyring, tenant), plan.schema, record.position)
-    if frame.height != record.header.rows:
-        raise ContractError(
-            f"{record.position}: {frame.height} rows, its header says {record.header.rows}",
-            hint="the record is damaged or was written by another program; `consumer inspect` shows its headers",
-        )
-    return frame

@@ -29,7 +29,7 @@ from runtime.interventions import note_refusal, note_whole
 from runtime.postgres import Connection, explain, use_schema
 from runtime.progress import GenerationState, Progress, QuarantinedRow, TableState, instant_text, read_progress
 from runtime.reporting import Notice, Report
-from schemas.batch import decode, to_copy_csv
+from schemas.batch import decode
 from schemas.errors import LogError
 from schemas.records import Position, TableStarted, WireColumn
 
@@ -135,7 +135,7 @@ class _Work:
             with self.connection.transaction():
                 self.connection.execute("SET LOCAL synchronous_commit TO on")
                 if not refusals:
-                    rows = Rows(plan=loader.plan, frame=ready, places=places, csv=to_copy_csv(ready))
+                    rows = Rows.of(loader.plan, ready, places)
                     refusals = tuple(loader.write_with_care(rows))
                 if not refusals:
                     settle_quarantined(self.connection, self.session.tenant, row.id, applied=True)

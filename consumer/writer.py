@@ -104,7 +104,7 @@ class Writer:
             if not is_row_fault(error):
                 raise
             return None
-        return Written(rows=group.source.height)
+        return Written(rows=group.height)
 
     def _with_care(self, group: Group, loader: Loader, partitions: int) -> Written:
         with self.connection.transaction():
@@ -117,7 +117,7 @@ class Writer:
             if refusals:
                 self._see_limit(group)
             self._move(group, refused, partitions)
-        return Written(rows=group.source.height - len(refusals), quarantined=len(refusals))
+        return Written(rows=group.height - len(refusals), quarantined=len(refusals))
 
     def _loader(self, plan: TablePlan, work: Work, *, was_empty: bool) -> Loader:
         table = plan.mapping.table
@@ -144,7 +144,7 @@ class Writer:
         seal = RowSeal(
             tenant=self.tenant, log_id=self.log_id, keyring=self.keyring, schema=group.plan.schema, table=table
         )
-        sealed = seal.seal(group.source.slice(refusal.row, 1), position, index)
+        sealed = seal.seal(group.source(refusal.row), position, index)
         self.connection.execute(
             """
             INSERT INTO replicator.quarantine

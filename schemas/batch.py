@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from binascii import hexlify
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -28,6 +29,7 @@ COPY_OPTIONS = "(FORMAT csv)"
 """What `parse_csv` reads and `to_copy_csv` writes: no header, NULL an empty field without quotes, '' with them."""
 
 RECORD_NAME = "Row"
+LARGE_ROW_BYTES = 256 * 1024
 
 _POLARS: dict[Wire, pl.DataType] = {
     Wire.INT: pl.Int32(),
@@ -175,13 +177,36 @@ def to_copy_csv(frame: pl.DataFrame) -> bytes:
     Text is always quoted, so that neither `''` nor a lone `\.` is taken for something else. The row
     count that COPY reports must still be compared with the frame's height.
     """
+    if frame.height and frame.estimated_size() > LARGE_ROW_BYTES * frame.height:
+        return _large_rows(frame)
     ready = frame.select(
         pl.concat_str(pl.lit("\\x"), pl.col(name).bin.encode("hex")).alias(name) if kind == pl.Binary else pl.col(name)
         for name, kind in frame.schema.items()
     )
+    return _csv(ready)
+
+
+def _csv(frame: pl.DataFrame) -> bytes:
     out = io.BytesIO()
-    ready.write_csv(out, include_header=False, quote_style="non_numeric", null_value="", line_terminator="\n")
+    frame.write_csv(out, include_header=False, quote_style="non_numeric", null_value="", line_terminator="\n")
     return out.getvalue()
+
+
+def _large_rows(frame: pl.DataFrame) -> bytes:
+    """As polars prints them; but what polars needs for a large cell is nine times its size."""
+    columns = [_printed(frame.select(name)) for name in frame.columns]
+    return b"".join(b",".join(cells) + b"\n" for cells in zip(*columns, strict=True))
+
+
+def _printed(column: pl.DataFrame) -> list[bytes]:
+    """The cells of a single column as CSV."""
+    cells = column.to_series()
+    if cells.dtype == pl.Binary:
+        return [b"" if cell is None else b'"\\x' + hexlify(cell) + b'"' for cell in cells]
+    if cells.dtype == pl.String:
+        texts = cells.cast(pl.Binary)
+        return [b"" if cell is None else b'"' + cell.replace(b'"', b'""') + b'"' for cell in texts]
+    return _csv(column).split(b"\n")[:-1]
 
 
 def row_keys(frame: pl.DataFrame, fields: Sequence[str]) -> list[tuple[str, ...]]:

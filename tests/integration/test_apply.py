@@ -12,7 +12,7 @@ from consumer.apply import Loader, Rows
 from consumer.target import Target, pre_data
 from consumer.transform import TablePlan
 from runtime.postgres import Connection, open_target
-from schemas.batch import WireSchema, row_keys, to_copy_csv
+from schemas.batch import WireSchema, row_keys
 from schemas.catalogue import Catalogue, Column, Key, Table
 from schemas.mapping import table_mapping
 from schemas.migration import parse_migration
@@ -47,7 +47,7 @@ def ready(item: Table, second: int, rows: Sequence[Mapping[str, Any]]) -> Rows:
     plan = TablePlan(mapping=table_mapping(item, MIGRATION), schema=schema, instant=instant(second), ciphers={})
     frame, places, refusals = plan.shape(pl.DataFrame([dict(row) for row in rows], schema=schema.polars))
     assert not refusals
-    return Rows(plan=plan, frame=frame, places=places, csv=to_copy_csv(frame))
+    return Rows.of(plan, frame, places)
 
 
 def write(connection: Connection, rows: Rows, *, is_direct: bool = False, reapply: bool = False) -> Loader:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import batch
 from schemas.batch import WireSchema, decode, encode, parse_csv, row_keys, to_copy_csv
 from schemas.catalogue import Column, Table
 from schemas.errors import ContractError, SourceError
@@ -159,6 +160,17 @@ def test_text_goes_out_quoted_null_bare_and_bytes_in_hex() -> None:
     )
 
     assert to_copy_csv(frame) == b'"\\.","\\x00ff",1,"true"\n"","\\x",,\n,,-1,"false"\n'
+
+
+@given(frames())
+def test_large_rows_are_printed_as_all_others(case: tuple[WireSchema, pl.DataFrame]) -> None:
+    _, frame = case
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch, "LARGE_ROW_BYTES", 2**40)
+        usual = to_copy_csv(frame)
+        patch.setattr(batch, "LARGE_ROW_BYTES", -1)
+        assert to_copy_csv(frame) == usual
 
 
 def test_keys_are_what_postgresql_prints() -> None:
