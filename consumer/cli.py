@@ -165,7 +165,7 @@ def _lag(admin: Admin, progress: Progress) -> dict[Partition, int]:
     """Offsets between each position and the end of its partition; empty when Kafka does not answer."""
     found: dict[Partition, int] = {}
     try:
-        ends = {topic: admin.end_offsets(topic) for topic in sorted({topic for topic, _ in progress.positions})}
+        ends = admin.ends({topic for topic, _ in progress.positions})
     except LogError:
         return found
     over = {number for number, item in progress.generations.items() if item.state is GenerationState.ENDED}

@@ -62,8 +62,8 @@ class ControlReader:
         if not new:
             return
         with connection.transaction():
-            for generation in new.values():
-                _note(connection, self._session, generation)
+            for number, generation in new.items():
+                _note(connection, self._session, generation, self._noted.get(number))
         self._noted |= new
 
     def close(self) -> None:
@@ -71,7 +71,13 @@ class ControlReader:
         self._tail.close()
 
 
-def _note(connection: psycopg.Connection[tuple[object, ...]], session: Session, generation: GenerationState) -> None:
+def _note(
+    connection: psycopg.Connection[tuple[object, ...]],
+    session: Session,
+    generation: GenerationState,
+    noted: GenerationState | None,
+) -> None:
+    """Write down a generation, of its tables those that have changed since it was `noted`."""
     started = generation.started
     generations.note_generation(
         connection,
@@ -84,6 +90,8 @@ def _note(connection: psycopg.Connection[tuple[object, ...]], session: Session, 
         migration_digest=started.migration_digest,
     )
     for name, table in generation.tables.items():
+        if noted is not None and noted.tables.get(name) is table:
+            continue
         generations.note_attempt(
             connection,
             session.tenant,

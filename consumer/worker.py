@@ -72,7 +72,7 @@ class Worker:
         self._topics: frozenset[str] = frozenset()
         self._must_restart = False
         self._looked_at = 0.0
-        self._look_s = 0.0  # what the last one took
+        self._look_s = 0.0  # what reading the progress took last
         self._told_kafka_at = 0.0
         self._told_kafka: dict[Partition, int] = {}
         self._failing_since: float | None = None
@@ -142,9 +142,7 @@ class Worker:
             self.heartbeat.beat()
             try:
                 if time.monotonic() - self._looked_at >= max(LOOK_S, LOOK_SHARE * self._look_s):
-                    began = time.monotonic()
                     progress = self._look()
-                    self._look_s = time.monotonic() - began
                     if self.options.until_complete and self._is_complete(progress):
                         return progress
                 self._turn()
@@ -197,7 +195,9 @@ class Worker:
         use_schema(self._connection, self.session.migration.schema_)
 
     def _read(self) -> Progress:
+        began = time.monotonic()
         progress = read_progress(self._connection, self.session.tenant)
+        self._look_s = time.monotonic() - began
         if progress is None:
             raise TargetError(
                 f'tenant "{self.session.tenant}" vanished from the target while it was loaded',

@@ -210,8 +210,8 @@ class Writer:
     def started(self, work: Work, marker: TableStarted) -> Written:
         """Apply a table-started marker; a table without a key is emptied, because it is replaced whole."""
         with self._marker(work, marker.table):
-            for partition in sorted(work.ends):
-                advance.begin_partition(self.connection, self.tenant, marker.table, self._step(work, partition))
+            steps = [self._step(work, partition) for partition in sorted(work.ends)]
+            advance.begin_partitions(self.connection, self.tenant, marker.table, steps)
             if not marker.key:
                 self.connection.execute(f"DELETE FROM {quote_ident(marker.table)}".encode())
         self._moved(work)
@@ -223,12 +223,12 @@ class Writer:
         Raises:
             ContractError: rows or batches are missing; completeness is judged here, never by offsets.
         """
-        table, completes = markers[0].table, False
+        table = markers[0].table
         with self._marker(work, table):
-            for record, marker in sorted(zip(work.records, markers, strict=True), key=lambda pair: pair[0].partition):
+            for record, marker in zip(work.records, markers, strict=True):
                 self._see_all_applied(record, marker)
-                step = self._step(work, record.partition)
-                completes = advance.finish_partition(self.connection, self.tenant, table, step) or completes
+            steps = [self._step(work, partition) for partition in sorted(work.ends)]
+            completes = advance.finish_partitions(self.connection, self.tenant, table, steps)
         self._moved(work)
         return Written(completes_table=completes)
 

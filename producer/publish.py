@@ -1,14 +1,17 @@
 """From CSV text to records in the log: parse, encode, seal, and send in transactions with a checkpoint.
 
+What belongs together is a `Parcel`; a transaction holds one or, when tables are small, many.
+
 A `Sink` is where records go: `Transactions` of the log, or a `Rehearsal` that only counts.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import polars as pl
@@ -16,7 +19,7 @@ import polars as pl
 from producer.read import Chunk
 from runtime.kafka import RecordTooLarge
 from runtime.keyring import Keyring
-from runtime.reporting import BatchesPublished
+from runtime.reporting import BatchesPublished, TableDone
 from schemas import records
 from schemas.avro import control_topic
 from schemas.batch import WireSchema, encode, parse_csv, row_keys
@@ -108,19 +111,30 @@ class TableRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """Batches of one transaction, encoded and sealed, with their checkpoint; `began` is a performance counter."""
+class Addressed:
+    """One record, encoded and sealed for its place."""
 
     topic: str
-    batches: tuple[tuple[int, Header, bytes], ...]  # by partition
-    checkpoint: Checkpoint
-    rows: int
-    bytes: int
-    began: float
+    partition: int
+    header: Header
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Records that become visible together, and what is to be reported then."""
+
+    records: tuple[Addressed, ...] = ()
+    fact: Callable[[], object] = lambda: None
+
+    @property
+    def bytes(self) -> int:
+        """Size of its values."""
+        return sum(len(record.value) for record in self.records)
 
 
 class Publisher:
-    """Writes one generation's records. `prepare` may run beside the others, which come one after the other."""
+    """Makes one generation's records and sends them. Making and sending may run side by side, each in order."""
 
     def __init__(
         self, sink: Sink, *, prefix: str, tenant: str, log: str, generation: int, keyring: Keyring | None
@@ -141,27 +155,30 @@ class Publisher:
 
     def control(self, *said: ControlRecord) -> None:
         """Say something on the control topic only."""
-        with self._sink.transaction():
-            for record in said:
-                self._send_control(self._control, 0, record)
+        self.publish([Parcel(tuple(self._said(self._control, 0, record) for record in said))])
 
-    def begin_table(self, run: TableRun) -> None:
+    def begin_table(self, run: TableRun) -> Parcel:
         """The table's marker, on the control topic and on each of its partitions."""
-        with self._sink.transaction():
-            self._send_control(self._control, 0, run.started)
-            for partition in range(run.started.partitions):
-                self._send_control(run.started.topic, partition, run.started)
+        places = [(self._control, 0), *((run.started.topic, number) for number in range(run.started.partitions))]
+        return Parcel(tuple(self._said(topic, partition, run.started) for topic, partition in places))
 
-    def finish_table(self, run: TableRun, sums: dict[str, str]) -> None:
+    def finish_table(self, run: TableRun, sums: dict[str, str]) -> Parcel:
         """The end marker, with the table's numbers and each partition's share."""
-        with self._sink.transaction():
-            for partition in range(run.started.partitions):
-                share = (run.partition_rows[partition], run.partition_batches(partition))
-                self._send_control(run.started.topic, partition, _finished(run, *share, sums), run.sequence)
-            self._send_control(self._control, 0, _finished(run, run.rows, run.sequence, sums), run.sequence)
+        shares = [
+            (partition, _finished(run, run.partition_rows[partition], run.partition_batches(partition), sums))
+            for partition in range(run.started.partitions)
+        ]
+        whole = _finished(run, run.rows, run.sequence, sums)
+        return Parcel(
+            (
+                *(self._said(run.started.topic, partition, share, run.sequence) for partition, share in shares),
+                self._said(self._control, 0, whole, run.sequence),
+            ),
+            partial(TableDone, run.table, run.rows),
+        )
 
-    def prepare(self, run: TableRun, chunk: Chunk) -> Prepared:
-        """Parse, encode and seal a chunk; `run` moves on.
+    def prepare(self, run: TableRun, chunk: Chunk) -> Parcel:
+        """Parse, encode and seal a chunk, with the checkpoint that says so; `run` moves on.
 
         Raises:
             RowTooLarge: nothing of the chunk goes into the log.
@@ -171,9 +188,9 @@ class Publisher:
         rows = sum(chunk.rows)
         frame = parse_csv(chunk.csv, run.wire, table=f'table "{run.table}"', rows=rows)
         batches = tuple(self._sealed(run, frame, chunk.rows))
-        size = sum(len(value) for _, _, value in batches)
-        for partition, header, _ in batches:
-            run.partition_rows[partition] += header.rows
+        size = sum(len(batch.value) for batch in batches)
+        for batch in batches:
+            run.partition_rows[batch.partition] += batch.header.rows
         run.sequence += len(batches)
         run.rows += rows
         run.bytes += size
@@ -189,20 +206,22 @@ class Publisher:
             last_key=run.last_key,
             partition_rows=tuple(run.partition_rows),
         )
-        return Prepared(run.started.topic, batches, checkpoint, rows, size, began)
 
-    def publish(self, prepared: Prepared) -> BatchesPublished:
-        """Send the batches and their checkpoint in one transaction: topics and checkpoint cannot disagree."""
-        with self._sink.transaction():
-            for partition, header, value in prepared.batches:
-                self._sink.send(prepared.topic, partition, header, value)
-            self._send_control(self._control, 0, prepared.checkpoint, prepared.checkpoint.sequence)
-        seconds = time.perf_counter() - prepared.began
-        return BatchesPublished(prepared.checkpoint.table, prepared.rows, prepared.bytes, seconds)
+        def published() -> BatchesPublished:
+            return BatchesPublished(checkpoint.table, rows, size, time.perf_counter() - began)
 
-    def _sealed(
-        self, run: TableRun, frame: pl.DataFrame, batch_rows: Sequence[int]
-    ) -> Iterator[tuple[int, Header, bytes]]:
+        return Parcel((*batches, self._said(self._control, 0, checkpoint, checkpoint.sequence)), published)
+
+    def publish(self, parcels: Sequence[Parcel]) -> list[object]:
+        """Send parcels in one transaction, so topics and checkpoints cannot disagree; returns their facts."""
+        sent = [record for parcel in parcels for record in parcel.records]
+        if sent:
+            with self._sink.transaction():
+                for record in sent:
+                    self._sink.send(record.topic, record.partition, record.header, record.value)
+        return [fact for parcel in parcels if (fact := parcel.fact()) is not None]
+
+    def _sealed(self, run: TableRun, frame: pl.DataFrame, batch_rows: Sequence[int]) -> Iterator[Addressed]:
         sequence, first = run.sequence, 0
         for rows in batch_rows:
             for height, value in self._encoded(run, frame.slice(first, rows)):
@@ -217,7 +236,8 @@ class Publisher:
                     kid=self._kid,
                 )
                 partition = run.partition(sequence)
-                yield partition, header, self._seal(run.started.topic, partition, header, value)
+                topic = run.started.topic
+                yield Addressed(topic, partition, header, self._seal(topic, partition, header, value))
                 sequence += 1
             first += rows
 
@@ -242,7 +262,7 @@ class Publisher:
             return f"a place after row {run.rows} of the reading order"
         return f"key digest {self._keyring.digest_of(self._tenant, key)}"
 
-    def _send_control(self, topic: str, partition: int, record: ControlRecord, sequence: int = 0) -> None:
+    def _said(self, topic: str, partition: int, record: ControlRecord, sequence: int = 0) -> Addressed:
         header = Header(
             kind=record.kind,
             log=self._log,
@@ -251,8 +271,7 @@ class Publisher:
             sequence=sequence,
             kid=self._kid,
         )
-        value = self._seal(topic, partition, header, records.encode(record))
-        self._sink.send(topic, partition, header, value)
+        return Addressed(topic, partition, header, self._seal(topic, partition, header, records.encode(record)))
 
     def _seal(self, topic: str, partition: int, header: Header, value: bytes) -> bytes:
         return seal(self._key, value, header.associated_data(topic, partition)) if self._kid else value

@@ -91,17 +91,22 @@ def move(connection: psycopg.Connection[Any], tenant: str, step: Step, *, follow
     )
 
 
-def begin_partition(connection: psycopg.Connection[Any], tenant: str, table: str, step: Step) -> None:
-    """Move a position past a table-started marker: counters begin anew, also after a rewind."""
-    _compare_and_set(
-        connection,
-        tenant,
-        step,
-        "generation = %(generation)s, attempt = %(attempt)s, applied = 0, quarantined = 0, batches = 0",
-    )
+def begin_partitions(connection: psycopg.Connection[Any], tenant: str, table: str, steps: Sequence[Step]) -> None:
+    """Move positions of a table past its table-started marker: counters begin anew, also after a rewind."""
+    for step in steps:
+        _compare_and_set(
+            connection,
+            tenant,
+            step,
+            "generation = %(generation)s, attempt = %(attempt)s, applied = 0, quarantined = 0, batches = 0",
+        )
+    step = steps[0]
     connection.execute(
-        "DELETE FROM replicator.quarantine WHERE tenant = %s AND topic = %s AND partition = %s AND generation = %s",
-        (tenant, *step.partition, step.generation),
+        """
+        DELETE FROM replicator.quarantine
+        WHERE tenant = %s AND topic = %s AND partition = ANY (%s) AND generation = %s
+        """,
+        (tenant, step.partition[0], [item.partition[1] for item in steps], step.generation),
     )
     connection.execute(
         """
@@ -112,9 +117,13 @@ def begin_partition(connection: psycopg.Connection[Any], tenant: str, table: str
     )
 
 
-def finish_partition(connection: psycopg.Connection[Any], tenant: str, table: str, step: Step) -> bool:
-    """Move a position past a table-finished marker; returns whether that made the table complete."""
-    _compare_and_set(connection, tenant, step, "finished_generation = %(generation)s, finished_attempt = %(attempt)s")
+def finish_partitions(connection: psycopg.Connection[Any], tenant: str, table: str, steps: Sequence[Step]) -> bool:
+    """Move positions of a table past its table-finished marker; returns whether that made the table complete."""
+    for step in steps:
+        _compare_and_set(
+            connection, tenant, step, "finished_generation = %(generation)s, finished_attempt = %(attempt)s"
+        )
+    step = steps[0]
     place = {"tenant": tenant, "generation": step.generation, "attempt": step.attempt, "table": table}
     # Locked before counting: two processes that finish the last two partitions at once must see each other.
     connection.execute(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from runtime.kafka import Admin, LogRecord, read_all
 from runtime.keyring import Keyring
@@ -67,14 +66,6 @@ def read_control(settings: KafkaSettings, prefix: str, tenant: str, keyring: Key
     return state
 
 
-@dataclass(frozen=True, slots=True)
-class TopicEnds:
-    """First offset and end of each partition of an existing topic."""
-
-    begin: Mapping[int, int]
-    end: Mapping[int, int]
-
-
 def check_topics(admin: Admin, state: ControlState, table_topics: Mapping[str, int]) -> None:
     """See that the topics are those the control topic tells of: `table_topics` are those of the migration.
 
@@ -84,17 +75,19 @@ def check_topics(admin: Admin, state: ControlState, table_topics: Mapping[str, i
     present = admin.topics()
     start_over = "start over: `consumer rollback`, `producer drop-log`, then `producer snapshot`"
     if not state.log:
-        for topic in sorted(table_topics.keys() & present):
-            if any(admin.end_offsets(topic).values()):
+        for topic, ends in admin.ends(table_topics.keys() & present).items():
+            if any(ends.values()):
                 raise LogError(f"topic {topic} has records, but the control topic has none", hint=start_over)
         return
-    for topic, partitions in sorted(state.topics.items()):
+    for topic in sorted(state.topics):
         if topic not in present:
             raise LogError(f"topic {topic} was deleted, but the control topic tells of its records", hint=start_over)
-        ends = TopicEnds(admin.begin_offsets(topic), admin.end_offsets(topic))
-        if len(ends.end) != partitions:
-            raise LogError(f"topic {topic} has {len(ends.end)} partitions, had {partitions}", hint=start_over)
-        if not all(ends.end.values()):
+    begin_of, end_of = admin.begins(state.topics), admin.ends(state.topics)
+    for topic, partitions in sorted(state.topics.items()):
+        begin, end = begin_of[topic], end_of[topic]
+        if len(end) != partitions:
+            raise LogError(f"topic {topic} has {len(end)} partitions, had {partitions}", hint=start_over)
+        if not all(end.values()):
             raise LogError(f"topic {topic} was made anew: partitions are empty that had records", hint=start_over)
-        if any(ends.begin.values()):
+        if any(begin.values()):
             raise LogError(f"topic {topic} has lost its first records (retention, delete-records)", hint=start_over)

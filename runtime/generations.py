@@ -70,14 +70,14 @@ def note_generation(
         """,
         (tenant, generation, instant, is_partial, catalogue, list(tables), migration_digest),
     )
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            """
-            INSERT INTO replicator.tables (tenant, generation, table_name, attempt, topic, state)
-            VALUES (%s, %s, %s, 0, %s, 'waiting') ON CONFLICT DO NOTHING
-            """,
-            [(tenant, generation, table, topic) for table, topic in tables.items()],
-        )
+    connection.execute(
+        """
+        INSERT INTO replicator.tables (tenant, generation, table_name, attempt, topic, state)
+        SELECT %s, %s, named.table_name, 0, named.topic, 'waiting'
+        FROM unnest(%s::text[], %s::text[]) AS named (table_name, topic) ON CONFLICT DO NOTHING
+        """,
+        (tenant, generation, list(tables), list(tables.values())),
+    )
 
 
 def note_attempt(

@@ -205,35 +205,50 @@ class Admin:
 
     def begin_offsets(self, topic: str) -> dict[int, int]:
         """First offset of each partition; above 0 when records were deleted."""
-        return self._offsets(topic, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        return self.begins([topic])[topic]
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Offset after the last committed record (or transaction marker) of each partition."""
-        return self._offsets(topic, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return self.ends([topic])[topic]
 
-    def _offsets(self, topic: str, spec: Any) -> dict[int, int]:
+    def begins(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
+        """`begin_offsets` of many topics, asked at once."""
+        return self._offsets(topics, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    def ends(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
+        """`end_offsets` of many topics, asked at once."""
+        return self._offsets(topics, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def _offsets(self, topics: Iterable[str], spec: Any) -> dict[str, dict[int, int]]:
         """Ask the leaders, again while they change."""
+        wanted = sorted(topics)
         end = time.monotonic() + self._timeout_s
         while True:
             try:
-                return self._offsets_now(topic, spec)
+                return self._offsets_now(wanted, spec)
             except LeaderMoves:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.05)
 
-    def _offsets_now(self, topic: str, spec: Any) -> dict[int, int]:
-        found = self._metadata(topic).topics[topic]
-        if found.error is not None:
-            raise explain(found.error, f"topic {topic}", self._reasons)
-        asked = {TopicPartition(topic, number): spec for number in found.partitions}
+    def _offsets_now(self, topics: list[str], spec: Any) -> dict[str, dict[int, int]]:
+        asked: dict[TopicPartition, Any] = {}
+        metadata = self._metadata(topics[0] if len(topics) == 1 else None).topics
+        for topic in topics:
+            found = metadata[topic] if topic in metadata else self._metadata(topic).topics[topic]
+            if found.error is not None:
+                raise explain(found.error, f"topic {topic}", self._reasons)
+            asked |= {TopicPartition(topic, number): spec for number in found.partitions}
+        offsets: dict[str, dict[int, int]] = {topic: {} for topic in topics}
+        if not asked:
+            return offsets
         answers = self._client.list_offsets(
             asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout_s
         )
-        return {
-            place.partition: self._result(future, f"topic {topic}: reading its offsets").offset
-            for place, future in answers.items()
-        }
+        for place, future in answers.items():
+            offset = self._result(future, f"topic {place.topic}: reading its offsets").offset
+            offsets[place.topic][place.partition] = offset
+        return offsets
 
     def group_members(self, group: str) -> int:
         """How many members the group has now; 0 when there is no such group."""

@@ -149,7 +149,7 @@ class Transactions:
         end = time.monotonic() + timeout_s
         waiting = dict(self._delivered_to)
         while waiting and time.monotonic() < end:
-            ends = {topic: admin.end_offsets(topic) for topic in {place.topic for place in waiting}}
+            ends = admin.ends({place.topic for place in waiting})
             waiting = {
                 place: offset for place, offset in waiting.items() if ends[place.topic].get(place.number, 0) <= offset
             }

@@ -1,56 +1,78 @@
-"""The line of threads that publishes: in order, and nothing after a failure."""
+"""The line of threads that publishes: in order, several parcels at once, and nothing after a failure."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
+from producer.publish import Addressed, Parcel
 from producer.tables import Line
+from schemas.records import Header, Kind
+
+HEADER = Header(kind=Kind.BATCH, log="log", generation=1, attempt=1, sequence=0)
 
 
 class Publisher:
-    """Chunks are numbers here; preparing or sending number `fails` fails."""
+    """Sends parcels that are numbers; number `fails` fails."""
 
-    def __init__(self, *, prepare_fails: int = -1, publish_fails: int = -1) -> None:
-        self.prepare_fails = prepare_fails
-        self.publish_fails = publish_fails
-        self.sent: list[Any] = []
+    def __init__(self, fails: int = -1) -> None:
+        self.fails = fails
+        self.sent: list[object] = []
+        self.transactions = 0
 
-    def prepare(self, _run: object, chunk: int) -> int:
-        if chunk == self.prepare_fails:
+    def publish(self, parcels: Sequence[Parcel]) -> list[object]:
+        numbers = [parcel.fact() for parcel in parcels]
+        if self.fails in numbers:
             raise LookupError
-        return chunk
-
-    def publish(self, prepared: int) -> int:
-        if prepared == self.publish_fails:
-            raise LookupError
-        self.sent.append(prepared)
-        return prepared
+        self.transactions += bool(numbers)
+        self.sent += numbers
+        return numbers
 
 
-def put_ten(publisher: Publisher) -> list[object]:
+def parcel(number: int, size_bytes: int = 1, *, fails: int = -1) -> Parcel:
+    if number == fails:
+        raise LookupError
+    return Parcel((Addressed("topic", 0, HEADER, b"x" * size_bytes),), lambda: number)
+
+
+def put(publisher: Publisher, count: int, *, prepare_fails: int = -1, size_bytes: int = 1) -> list[object]:
     with Line(publisher) as line:  # type: ignore[arg-type]
-        for number in range(10):
-            line.put(SimpleNamespace(), number)  # type: ignore[arg-type]
-        line.then(lambda: publisher.sent.append("end"))
-        return list(line.facts(0))
+        for number in range(count):
+            line.put(partial(parcel, number, size_bytes, fails=prepare_fails), size_bytes)
+        return list(line.rest())
 
 
 def test_everything_is_sent_in_order() -> None:
     publisher = Publisher()
 
-    assert put_ten(publisher) == list(range(10))
-    assert publisher.sent == [*range(10), "end"]
+    assert put(publisher, 1_000) == list(range(1_000))
+    assert publisher.sent == list(range(1_000))
 
 
-@pytest.mark.parametrize("fails", ["prepare_fails", "publish_fails"])
-def test_nothing_is_sent_after_a_failure(fails: str) -> None:
-    # A later checkpoint would say that everything before it is in the log.
-    publisher = Publisher(**{fails: 3})
+def test_large_parcels_have_transactions_of_their_own() -> None:
+    publisher = Publisher()
+
+    put(publisher, 5, size_bytes=8_000_000)
+
+    assert publisher.transactions == 5
+
+
+def test_everything_before_a_parcel_that_cannot_be_made_is_sent() -> None:
+    publisher = Publisher()
 
     with pytest.raises(LookupError):
-        put_ten(publisher)
+        put(publisher, 10, prepare_fails=3)
 
     assert publisher.sent == [0, 1, 2]
+
+
+def test_nothing_is_sent_after_a_failure() -> None:
+    # A later checkpoint would say that everything before it is in the log.
+    publisher = Publisher(fails=3)
+
+    with pytest.raises(LookupError):
+        put(publisher, 10)
+
+    assert publisher.sent in ([], [0], [0, 1], [0, 1, 2])  # as many as were not in its transaction
