@@ -35,7 +35,7 @@ def create_table(mapping: TableMapping) -> str:
     """The statement that makes the table with its primary key, or the key that names its rows, and its checks."""
     table = mapping.table
     treated = {column.name: column for column in mapping.columns}
-    parts = [_column(column, treated.get(column.name)) for column in table.columns]
+    parts = [column_definition(item, treated.get(item.name)) for item in table.columns]
     parts += [f"{quote_ident(added.name)} {added.type}" for added in mapping.added]
     parts.append(f"{quote_ident(mapping.migrated_at)} timestamp with time zone NOT NULL")
     key = key_constraint(table)
@@ -57,7 +57,8 @@ def envelope_name(column: str) -> str:
     return f"{column}_sealed".encode()[-63:].decode("utf-8", "ignore")
 
 
-def _column(column: Column, treated: ColumnMapping | None) -> str:
+def column_definition(column: Column, treated: ColumnMapping | None) -> str:
+    """What follows ADD COLUMN: the name, the type and all that belongs to the column alone."""
     name = quote_ident(column.name)
     if column.generated is not None:
         return f"{name} {column.type}{_collation(column)} GENERATED ALWAYS AS ({column.generated}) STORED{_required(column)}"

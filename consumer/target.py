@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import psycopg
 
 from consumer import definitions
+from consumer.fitting import Found, missing_statements
+from runtime.introspect import read_survey
 from runtime.postgres import Connection, explain, is_transient, use_schema
 from runtime.reporting import Notice, Report
-from schemas.catalogue import Catalogue, Table, UserType, rings
+from schemas.catalogue import Catalogue, Table, UserType
 from schemas.errors import Refused, TargetError
 from schemas.mapping import TableMapping
 from schemas.sql import quote_ident
@@ -195,19 +197,44 @@ def _is_empty(target: Target, table: Table) -> bool:
 
 def _see_fitting(target: Target) -> None:
     """Compare each table with what is to be written into it; say everything at once."""
+    if not target.is_ours:
+        _see_theirs(target)
+        return
     found = _found_columns(target)
     problems: list[str] = []
     for table in target.catalogue.tables:
         problems += _differences(target.mappings[table.name], found.get(table.name, {}))
-    if not target.is_ours:
-        problems += _obstacles(target)
     if problems:
-        what = "was built from another catalogue" if target.is_ours else "cannot take the tenant's rows"
         raise Refused(
-            f'schema "{target.schema}" {what}:\n  ' + "\n  ".join(problems),
-            hint="`consumer rollback`, then `consumer run` builds it anew from the log"
-            if target.is_ours
-            else "run these statements in the target, or let the replicator build a schema of its own",
+            f'schema "{target.schema}" was built from another catalogue:\n  ' + "\n  ".join(problems),
+            hint="`consumer rollback`, then `consumer run` builds it anew from the log",
+        )
+
+
+def _see_theirs(target: Target) -> None:
+    survey = read_survey(target.connection, [target.schema], side="target")
+    with_rows = {table.name for table in survey.tables if not _is_empty(target, table)}
+    relations = target.connection.execute(
+        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s",
+        (target.schema,),
+    ).fetchall()
+    types = [item for item in survey.types.values() if item.schema == target.schema]
+    found = Found(
+        tables={table.name: table for table in survey.tables},
+        types={
+            item.name: UserType(name=item.name, kind=item.kind, definition=item.definition or "", labels=item.labels)  # type: ignore[arg-type]
+            for item in types
+        },
+        relations=frozenset(name for (name,) in relations),
+        with_rows=frozenset(with_rows),
+    )
+    statements = missing_statements(target.catalogue, target.mappings, found)
+    if statements:
+        path = f"SET search_path TO {quote_ident(target.schema)}, public;"
+        raise Refused(
+            f'schema "{target.schema}" cannot take the tenant\'s rows; it would with these statements:\n  '
+            + "\n  ".join((path, *statements)),
+            hint="run them in the target and start again, or let the replicator build a schema of its own",
         )
 
 
@@ -257,50 +284,5 @@ def _differences(mapping: TableMapping, found: Mapping[str, _Found]) -> list[str
         f"ALTER TABLE {name} ALTER COLUMN {quote_ident(column)} DROP NOT NULL -- the source has no such column"
         for column, there in found.items()
         if column not in wanted and column not in generated and there.needs_value
-    ]
-    return problems
-
-
-def _obstacles(target: Target) -> list[str]:
-    """What somebody else's constraints make impossible while they stay on."""
-    rows = target.connection.execute(
-        """
-        SELECT r.relname, c.conname, c.contype::text, c.condeferrable, p.relname,
-               ARRAY(SELECT a.attname::text FROM unnest(c.conkey) k JOIN pg_attribute a
-                     ON a.attrelid = c.conrelid AND a.attnum = k ORDER BY 1)
-        FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
-        LEFT JOIN pg_class p ON p.oid = c.confrelid
-        WHERE n.nspname = %s AND c.contype IN ('p', 'u', 'f')
-        """,
-        (target.schema,),
-    ).fetchall()
-    problems, keyed = [], set()
-    by_name = {table.name: table for table in target.catalogue.tables}
-    ring_of = {name: ring for ring in rings(target.catalogue.tables) for name in ring}
-    for table, constraint, kind, is_deferrable, parent, columns in rows:
-        if table not in by_name:
-            continue
-        is_key = kind in "pu" and columns == sorted(by_name[table].key)
-        if is_key and not is_deferrable:
-            keyed.add(table)
-        place = f"ALTER TABLE {quote_ident(table)}"
-        if is_key and is_deferrable:
-            again = ", ".join(map(quote_ident, by_name[table].key))
-            problems.append(
-                f"{place} DROP CONSTRAINT {quote_ident(constraint)}, ADD CONSTRAINT {quote_ident(constraint)} "
-                f"{'PRIMARY KEY' if kind == 'p' else 'UNIQUE'} ({again})"
-            )
-        elif kind == "f" and not is_deferrable and parent in ring_of[table]:
-            problems.append(f"{place} ALTER CONSTRAINT {quote_ident(constraint)} DEFERRABLE")
-        elif kind == "u" and not is_key and not is_deferrable:
-            again = ", ".join(map(quote_ident, columns))
-            problems.append(
-                f"{place} DROP CONSTRAINT {quote_ident(constraint)}, ADD CONSTRAINT {quote_ident(constraint)} "
-                f"UNIQUE ({again}) DEFERRABLE"
-            )
-    problems += [
-        f"ALTER TABLE {quote_ident(name)} ADD PRIMARY KEY ({', '.join(map(quote_ident, table.key))})"
-        for name, table in by_name.items()
-        if table.key and name not in keyed
     ]
     return problems

@@ -7,7 +7,7 @@ consumer what it meant to build would agree with every defect of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.catalogue import Catalogue, Column, Constraint, Index, Key, Table, UserType
@@ -32,11 +32,17 @@ class SequenceState:
 
 
 def compare_schema(
-    mapping: TableMapping, target: Table | None, *, types: Sequence[str] = (), sequences: Sequence[SequenceState] = ()
+    mapping: TableMapping,
+    target: Table | None,
+    *,
+    types: Sequence[str] = (),
+    sequences: Sequence[SequenceState] = (),
+    is_theirs: bool = False,
 ) -> Finding:
     """Everything that differs in the definition of one table.
 
-    `types` are differences of user-defined types that the table's columns have. `target` is
+    In a schema that somebody else made (`is_theirs`) there may be more columns, and constraints may
+    be deferrable. `types` are differences of user-defined types that the table's columns have. `target` is
     None when the table is not there.
     """
     table = mapping.table
@@ -44,9 +50,9 @@ def compare_schema(
     if target is None:
         problems.append(("", "the table is missing"))
     else:
-        problems += _columns(mapping, target)
-        problems += _keys(mapping, target)
-        problems += _foreign_keys(table, target)
+        problems += _columns(mapping, target, is_theirs=is_theirs)
+        problems += _keys(mapping, target, _at_once if is_theirs else str)
+        problems += _foreign_keys(table, target, _at_once if is_theirs else _without_state)
         problems += _checks(mapping, target)
         problems += _indexes(mapping, target)
         problems += [
@@ -82,8 +88,13 @@ def compare_schema(
     )
 
 
-def changed_types(source: Catalogue, target: Mapping[str, UserType], table: Table) -> tuple[str, ...]:
-    """User-defined types of a table's columns that are missing in the target or mean something else."""
+def changed_types(
+    source: Catalogue, target: Mapping[str, UserType], table: Table, *, is_theirs: bool = False
+) -> tuple[str, ...]:
+    """User-defined types of a table's columns that are missing in the target or mean something else.
+
+    An enum that somebody else made may have more labels, the source's in their order.
+    """
     named = {_bare(column.type) for column in table.columns}
     problems = []
     for item in source.types:
@@ -93,17 +104,23 @@ def changed_types(source: Catalogue, target: Mapping[str, UserType], table: Tabl
         if found is None:
             problems.append(f'type "{item.name}" is missing')
         elif found.kind != item.kind or (
-            found.labels != item.labels if item.labels else found.definition != item.definition
+            _labels(found, item, is_theirs=is_theirs) != item.labels
+            if item.labels
+            else found.definition != item.definition
         ):
             problems.append(f'type "{item.name}" is defined otherwise')
     return tuple(problems)
+
+
+def _labels(found: UserType, item: UserType, *, is_theirs: bool) -> tuple[str, ...]:
+    return tuple(label for label in found.labels if not is_theirs or label in item.labels)
 
 
 def _bare(type_: str) -> str:
     return type_.removesuffix("[]")
 
 
-def _columns(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
+def _columns(mapping: TableMapping, target: Table, *, is_theirs: bool) -> Iterator[tuple[str, str]]:
     found = {column.name: column for column in target.columns}
     treated = {column.name: column for column in mapping.columns}
     for column in mapping.table.columns:
@@ -120,7 +137,7 @@ def _columns(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
     elif moved.type != "timestamp with time zone" or not moved.not_null:
         yield mapping.migrated_at, "the column that shows the instant of a row must be timestamptz NOT NULL"
     known = {column.name for column in mapping.table.columns} | {added.name for added in mapping.added}
-    for name in sorted(found.keys() - known - {mapping.migrated_at}):
+    for name in () if is_theirs else sorted(found.keys() - known - {mapping.migrated_at}):
         yield name, "a column that neither the source nor the migration has"
 
 
@@ -146,7 +163,7 @@ def _column(column: Column, treated: ColumnMapping | None, found: Column) -> Ite
         yield column.name, f"collation is {found.collation or 'default'}, must be {column.collation or 'default'}"
 
 
-def _keys(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
+def _keys(mapping: TableMapping, target: Table, text: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     table = mapping.table
     if table.primary_key is not None:
         found = target.primary_key.columns if target.primary_key else ()
@@ -156,17 +173,17 @@ def _keys(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
                 f"the primary key is ({', '.join(found) or 'none'}), must be ({', '.join(table.primary_key.columns)})",
             )
     changed = {column.name for column in mapping.columns if column.treatment is not Treatment.CLEAR}
-    there = {key.definition for key in target.uniques} | {exclusion.definition for exclusion in target.exclusions}
+    there = {text(key.definition) for key in target.uniques} | {text(item.definition) for item in target.exclusions}
     wanted: list[Key | Constraint] = [*table.uniques, *table.exclusions]
     for item in wanted:
-        if item.definition not in there and not mentions(item.definition, changed):
+        if text(item.definition) not in there and not mentions(item.definition, changed):
             yield "", f'constraint "{item.name}" is missing: {item.definition}'
 
 
-def _foreign_keys(table: Table, target: Table) -> Iterator[tuple[str, str]]:
-    there = {_without_state(key.definition): key for key in target.foreign_keys}
+def _foreign_keys(table: Table, target: Table, text: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+    there = {text(key.definition): key for key in target.foreign_keys}
     for key in table.foreign_keys:
-        found = there.get(_without_state(key.definition))
+        found = there.get(text(key.definition))
         if found is None:
             yield "", f'foreign key "{key.name}" is missing: {_without_state(key.definition)}'
         elif key.validated and not found.validated:
@@ -221,6 +238,11 @@ def _method(index: Index) -> str:
 
 def _without_state(definition: str) -> str:
     return re.sub(r"\s+NOT VALID\s*$", "", definition)
+
+
+def _at_once(definition: str) -> str:
+    """A constraint without when it is looked at, which whoever made the schema decides."""
+    return re.sub(r"( DEFERRABLE)?( INITIALLY DEFERRED)?\s*$", "", _without_state(definition))
 
 
 def mentions(definition: str, columns: Iterable[str]) -> bool:

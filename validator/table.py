@@ -83,9 +83,10 @@ class TableLook:
 
     def _schema(self, target: Connection, mapping: TableMapping, found: Table | None) -> Finding:
         began = time.monotonic()
-        types = changed_types(self.catalogue, _types(self.survey), mapping.table)
+        is_theirs = self.progress is not None and not self.progress.tenant.made_schema
+        types = changed_types(self.catalogue, _types(self.survey), mapping.table, is_theirs=is_theirs)
         sequences = _sequences(target, found, self.migration.schema_) if found is not None else []
-        finding = compare_schema(mapping, found, types=types, sequences=sequences)
+        finding = compare_schema(mapping, found, types=types, sequences=sequences, is_theirs=is_theirs)
         return _timed(finding, began)
 
     def _nothing_there(self, mapping: TableMapping) -> None:
