@@ -76,6 +76,19 @@ class TableLook:
             self._rows_of(target, plan)
 
     @cached_property
+    def _types(self) -> dict[str, UserType]:
+        return {
+            found.name: UserType(
+                name=found.name,
+                kind=cast("TypeKind", found.kind),
+                definition=found.definition or "",
+                labels=found.labels,
+            )
+            for found in self.survey.types.values()
+            if found.schema in self.survey.schemas
+        }
+
+    @cached_property
     def _targets(self) -> dict[str, Table]:
         return {table.name: table for table in self.survey.tables}
 
@@ -84,7 +97,7 @@ class TableLook:
     def _schema(self, target: Connection, mapping: TableMapping, found: Table | None) -> Finding:
         began = time.monotonic()
         is_theirs = self.progress is not None and not self.progress.tenant.made_schema
-        types = changed_types(self.catalogue, _types(self.survey), mapping.table, is_theirs=is_theirs)
+        types = changed_types(self.catalogue, self._types, mapping.table, is_theirs=is_theirs)
         sequences = _sequences(target, found, self.migration.schema_) if found is not None else []
         finding = compare_schema(mapping, found, types=types, sequences=sequences, is_theirs=is_theirs)
         return _timed(finding, began)
@@ -251,16 +264,6 @@ class TableLook:
 def _no_cells(plan: TablePlan) -> Finding:
     notes = () if plan.left_out else ("no encrypted column",)
     return Finding(layer=Layer.CELLS, table=plan.name, unit="cells", notes=notes, unknown=plan.left_out)
-
-
-def _types(survey: Survey) -> dict[str, UserType]:
-    return {
-        found.name: UserType(
-            name=found.name, kind=cast("TypeKind", found.kind), definition=found.definition or "", labels=found.labels
-        )
-        for found in survey.types.values()
-        if found.schema in survey.schemas
-    }
 
 
 def _timed(finding: Finding, began: float) -> Finding:

@@ -237,8 +237,9 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 def judge(findings: Sequence[Finding], request: Request, *, interrupted: bool = False) -> Judgement:
     """One verdict of all findings; equal only when each that was owed is there and equal."""
-    here = [finding for finding in findings if (finding.layer, finding.table) in request.expected()]
-    owed = request.expected() - {(finding.layer, finding.table) for finding in here}
+    expected = request.expected()
+    here = [finding for finding in findings if (finding.layer, finding.table) in expected]
+    owed = expected - {(finding.layer, finding.table) for finding in here}
     verdict = worst(finding.verdict for finding in findings)
     if verdict is not Verdict.DIFFERENT and (owed or interrupted or not here):
         verdict = Verdict.INCONCLUSIVE
