@@ -29,11 +29,12 @@ class _Step(IntEnum):
 
     TYPE = 1
     TABLE = 2
-    KEY_GOES = 3
-    COLUMN = 4
-    KEY_COMES = 5
-    CONSTRAINT = 6
-    FOREIGN_KEY = 7
+    POINTERS_GO = 3
+    KEY_GOES = 4
+    COLUMN = 5
+    KEY_COMES = 6
+    CONSTRAINT = 7
+    FOREIGN_KEY = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,9 @@ class _Fitting:
             yield from self._indexes(mapping, there)
         for table in self.catalogue.tables:  # when all keys that go are known
             yield from self._foreign_keys(table, self.found.tables.get(table.name, Table(name=table.name)))
+        for stranger in self.found.tables.values():
+            if stranger.name not in self.mappings:
+                yield from self._keys_that_go(stranger)
 
     # ---------------------------------------------------------------- types
 
@@ -95,9 +99,7 @@ class _Fitting:
         there = self.found.types.get(item.name)
         if there is None:
             yield _Step.TYPE, definitions.create_type(item)
-        elif item.kind == there.kind == "enum" and _is_part(item.labels, there.labels):
-            return
-        elif item.kind == there.kind == "enum" and _is_part(there.labels, item.labels):
+        elif item.kind == there.kind == "enum" and there.labels and _agree(item.labels, there.labels):
             for statement in definitions.missing_labels(item, there.labels):
                 yield _Step.TYPE, statement
         elif item.kind != there.kind or item.kind == "enum" or item.definition != there.definition:
@@ -328,9 +330,9 @@ class _Fitting:
         place = f"ALTER TABLE {quote_ident(table.name)}"
         ring = self._ring_of[table.name]
         by_text = {_at_once(key.definition): key for key in there.foreign_keys}
+        yield from self._keys_that_go(there)
         for key in there.foreign_keys:
             if (key.parent, key.parent_columns) in self._replaced:
-                yield _Step.KEY_GOES, f"{place} DROP CONSTRAINT {quote_ident(key.name)}"
                 del by_text[_at_once(key.definition)]
             elif key.parent in ring and not key.deferrable:
                 yield _Step.FOREIGN_KEY, f"{place} ALTER CONSTRAINT {quote_ident(key.name)} DEFERRABLE"
@@ -345,15 +347,24 @@ class _Fitting:
             elif key.validated and not found.validated:
                 yield _Step.FOREIGN_KEY, f"{place} VALIDATE CONSTRAINT {quote_ident(found.name)}"
 
+    def _keys_that_go(self, there: Table) -> _Statements:
+        """Foreign keys that point at a key which is replaced; those that the source has come again."""
+        for key in there.foreign_keys:
+            if (key.parent, key.parent_columns) in self._replaced:
+                yield (
+                    _Step.POINTERS_GO,
+                    f"ALTER TABLE {quote_ident(there.name)} DROP CONSTRAINT {quote_ident(key.name)}",
+                )
+
 
 def _owned(table: str, column: Column) -> str:
     place = f"{quote_ident(table)}.{quote_ident(column.name)}"
     return f"ALTER SEQUENCE {quote_ident(column.sequence or '')} OWNED BY {place}"
 
 
-def _is_part(labels: tuple[str, ...], of: tuple[str, ...]) -> bool:
-    """Whether the labels stand in the other list, in the same order."""
-    return tuple(label for label in of if label in labels) == labels
+def _agree(labels: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether the labels that both have stand in the same order."""
+    return [label for label in labels if label in others] == [label for label in others if label in labels]
 
 
 def _at_once(definition: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import psycopg
 
@@ -66,10 +66,14 @@ def begin(session: Session, connection: Connection, report: Report) -> None:
         report(GenerationStarted(running.generation, instant_text(running.instant)))
 
 
-def end(session: Session, connection: Connection, report: Report) -> bool:
+LastChance = Callable[[Session, Connection, Progress, GenerationProgress, Report], None]
+
+
+def end(session: Session, connection: Connection, report: Report, last_chance: LastChance) -> bool:
     """Everything after the last row of the running generation; False when another process is at it.
 
-    Idempotent: killed anywhere, the next process does it again.
+    Idempotent: killed anywhere, the next process does it again. `last_chance` is what becomes of rows
+    in quarantine that other rows may have made good since.
     """
     with advance.advisory_lock(connection, lock_name(session.tenant), wait=False) as got:
         if not got:
@@ -79,6 +83,9 @@ def end(session: Session, connection: Connection, report: Report) -> bool:
         if progress is None or running is None or not Gate(progress).is_loaded(running):
             return True
         try:
+            if not progress.tenant.made_schema:
+                last_chance(session, connection, progress, running, report)
+                progress = read_progress(connection, session.tenant) or progress
             _end(session, connection, progress, running, report)
         except psycopg.Error as error:
             if is_transient(error):

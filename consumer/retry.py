@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 import psycopg
+from psycopg import Rollback
 
 from consumer.apply import Loader, Rows
 from consumer.generation import settle_constraints
@@ -26,7 +27,7 @@ from consumer.transform import TablePlan
 from runtime.advance import settle_quarantined
 from runtime.control import open_value
 from runtime.interventions import note_refusal, note_whole
-from runtime.postgres import Connection, explain, use_schema
+from runtime.postgres import Connection, explain, is_row_fault, use_schema
 from runtime.progress import GenerationState, Progress, QuarantinedRow, TableState, instant_text, read_progress
 from runtime.reporting import Notice, Report
 from schemas.batch import decode
@@ -68,7 +69,7 @@ def retry(session: Session, connection: Connection, report: Report, tables: Sequ
     use_schema(connection, session.migration.schema_)
     rows = quarantined(connection, progress, tables=tables, state="open")
     ready = [row for row in rows if _is_settled(progress, row)]
-    work = _Work(session, connection, progress)
+    work = Work(session, connection, progress)
     applied = 0
     left: list[QuarantinedRow] = ready
     while left:
@@ -117,7 +118,7 @@ def _finish(session: Session, connection: Connection, generations: Iterable[int]
 
 
 @dataclass(slots=True)
-class _Work:
+class Work:
     """One retry: plans and staging tables are made once for each table of a generation."""
 
     session: Session
@@ -151,6 +152,30 @@ class _Work:
                 return refusals[0]
         except psycopg.Error as error:
             raise explain(error, f"{row.table_name}: row {row.id} of the quarantine") from None
+
+    def try_together(self, rows: Sequence[QuarantinedRow]) -> bool:
+        """Apply rows of one or more tables in one transaction, deferrable constraints looked at last; or none."""
+        by_table: dict[tuple[int, str], list[QuarantinedRow]] = {}
+        for row in rows:
+            by_table.setdefault((row.generation, row.table_name), []).append(row)
+        try:
+            with self.connection.transaction():
+                self.connection.execute("SET LOCAL synchronous_commit TO on; SET CONSTRAINTS ALL DEFERRED")
+                for group in by_table.values():
+                    loader = self._loader(group[0])
+                    frame = pl.concat([self._frame(row, loader.plan) for row in group])
+                    ready, places, refusals = loader.plan.shape(frame)
+                    if refusals:
+                        raise Rollback
+                    replace(loader, checks_at_commit=False).write(Rows.of(loader.plan, ready, places), clears=True)
+                self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                for row in rows:
+                    settle_quarantined(self.connection, self.session.tenant, row.id, applied=True)
+                return True
+        except psycopg.Error as error:
+            if not is_row_fault(error):
+                raise explain(error, f"{rows[0].table_name}: rows of the quarantine") from None
+        return False
 
     def _loader(self, row: QuarantinedRow) -> Loader:
         place = (row.generation, row.table_name)

@@ -20,6 +20,7 @@ from consumer import generation
 from consumer.control import ControlReader
 from consumer.flow import Flow
 from consumer.gate import Gate
+from consumer.last_chance import LastChance
 from consumer.session import Session
 from consumer.writer import Limits, Writer
 from runtime import ownership
@@ -211,9 +212,13 @@ class Worker:
             tenant=self.session.tenant,
             log_id=progress.tenant.log_id,
             keyring=self.session.keyring,
-            limits=Limits(self.session.migration.apply.max_quarantined, aborts=self.options.aborts),
+            limits=self._limits(tries_again=not progress.tenant.made_schema),
             is_ours=progress.tenant.made_schema,
         )
+
+    def _limits(self, *, tries_again: bool) -> Limits:
+        most = self.session.migration.apply.max_quarantined
+        return Limits(most, aborts=self.options.aborts, tries_again=tries_again)
 
     def _is_complete(self, progress: Progress) -> bool:
         latest = self._control.state.latest
@@ -225,7 +230,8 @@ class Worker:
     def _finish(self, number: int) -> bool:
         """End a generation. It may take longer than the group waits for a member, so the group is left before."""
         self._leave()
-        is_done = generation.end(self.session, self._connection, self.report)
+        last_chance = LastChance(self._limits(tries_again=False))
+        is_done = generation.end(self.session, self._connection, self.report, last_chance)
         if not is_done:
             self._say_waiting(f"generation {number} to be ended by another process")
         return is_done

@@ -29,6 +29,11 @@ from schemas.errors import ContractError, NotWhole
 from schemas.records import TableFinished, TableStarted
 from schemas.sql import quote_ident
 
+MAY_COME_RIGHT = (
+    "23503",  # its parent comes in a later batch
+    "23505",  # another row gives up its value in a later batch
+)
+
 _SYNCHRONOUS = "SET LOCAL synchronous_commit TO DEFAULT"
 _RELAXED = "SET LOCAL synchronous_commit TO off"
 
@@ -39,6 +44,11 @@ class Limits:
 
     max_quarantined: int
     aborts: bool = False  # at the first
+    tries_again: bool = False  # rows that others may make good are tried again when all tables are in; they count then
+
+    def holds(self, sqlstate: str) -> bool:
+        """Whether such a row only waits."""
+        return self.tries_again and sqlstate in MAY_COME_RIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +146,7 @@ class Writer:
     def _quarantine(self, group: Group, refusal: Refusal) -> Partition:
         table = group.plan.mapping.table
         position, index = group.place(refusal.row)
-        if self.limits.aborts:
+        if self.limits.aborts and not self.limits.holds(refusal.sqlstate):
             raise NotWhole(
                 f"{table.name}: {position} row {index} cannot be applied: {refusal.reason}",
                 hint="correct the target or the migration and start again, or run with --on-error quarantine",
@@ -162,8 +172,8 @@ class Writer:
 
     def _see_limit(self, group: Group) -> None:
         row = self.connection.execute(
-            "SELECT count(*) FROM replicator.quarantine WHERE tenant = %s AND generation = %s",
-            (self.tenant, group.work.generation),
+            "SELECT count(*) FROM replicator.quarantine WHERE tenant = %s AND generation = %s AND sqlstate <> ALL (%s)",
+            (self.tenant, group.work.generation, list(MAY_COME_RIGHT) if self.limits.tries_again else []),
         ).fetchone()
         if row is not None and row[0] > self.limits.max_quarantined:
             raise NotWhole(

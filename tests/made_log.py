@@ -43,7 +43,7 @@ def table(name: str, *columns: str, key: str | None = "id", parent: str | None =
         columns=("parent_id",),
         parent=parent,
         parent_columns=("id",),
-        definition=f'FOREIGN KEY (parent_id) REFERENCES "{parent}"(id)',
+        definition=f"FOREIGN KEY (parent_id) REFERENCES {parent}(id)",
     )
     return Table(
         name=name,

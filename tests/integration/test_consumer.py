@@ -36,7 +36,7 @@ CUSTOMERS = table(
     "id bigint",
     "email text",
     uniques=(Key(name="customers_email_key", columns=("email",), definition="UNIQUE (email)"),),
-    checks=(Constraint(name="customers_id_check", definition="CHECK (id <> 666)"),),
+    checks=(Constraint(name="customers_id_check", definition="CHECK ((id <> 666))"),),
 )
 ORDERS = table("orders", "id bigint", "parent_id bigint", parent="customers")
 CLICKS = table("clicks", "url text", key=None)
@@ -448,7 +448,8 @@ def test_tables_that_left_the_migration_are_told_and_kept(world: World) -> None:
 
 MADE_BY_SOMEBODY = """
 CREATE SCHEMA tenant;
-CREATE TABLE tenant.customers (id bigint PRIMARY KEY, email text, rank int DEFAULT 7, migrated_at timestamptz NOT NULL);
+CREATE TABLE tenant.customers (rank int DEFAULT 7, email text UNIQUE DEFERRABLE, id bigint PRIMARY KEY CHECK (id <> 666),
+  migrated_at timestamptz NOT NULL);
 CREATE TABLE tenant.orders (id bigint PRIMARY KEY, parent_id bigint REFERENCES tenant.customers, migrated_at timestamptz
   NOT NULL);
 """
@@ -492,6 +493,8 @@ def test_a_schema_that_cannot_take_the_rows_is_refused_with_what_to_run(world: W
         'ALTER TABLE "orders" DROP CONSTRAINT "orders_pkey", ADD CONSTRAINT "orders_pkey" PRIMARY KEY ("id")',
         'ADD CONSTRAINT "customers_email_key" UNIQUE ("email") DEFERRABLE',
         'ALTER TABLE "customers" ALTER CONSTRAINT "customers_boss_fkey" DEFERRABLE',
+        'ALTER TABLE "customers" ADD CONSTRAINT "customers_id_check" CHECK ((id <> 666))',
+        'ALTER TABLE "orders" ADD CONSTRAINT "orders_parent_fkey" FOREIGN KEY (parent_id) REFERENCES customers(id)',
     ):
         assert statement in str(refused.value)
 
