@@ -26,7 +26,7 @@ class Named:
 
 
 def create_type(item: UserType) -> str:
-    """The statement that makes an enum, a composite or a domain."""
+    """The statement that makes an enum, a composite, a range or a domain."""
     word = "DOMAIN" if item.kind == "domain" else "TYPE"
     return f"CREATE {word} {quote_ident(item.name)} AS {item.definition}"
 

@@ -14,7 +14,7 @@ from schemas.oddity import Oddity, Severity
 MOST_COLUMNS = 1600  # of a table in PostgreSQL
 WIDE_ROW_BYTES = 1_000_000
 
-_BY_NAME = re.compile(r"reg(class|proc|procedure|oper|operator|type|role|namespace|config|dictionary|collation)(\[\])?")
+_BY_NAME = re.compile(r"reg(class|proc|procedure|oper|operator|type|role|namespace|config|dictionary|collation)(\[\])?|aclitem(\[\])?")
 _WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
 
 
@@ -46,7 +46,7 @@ def _of_source(survey: Survey, moved: Iterable[Table]) -> Iterator[Oddity]:
                 text=f"the tables {_list(sorted(ring))} point at each other: they load as one wave, their keys are checked at its end",
             )
     for found in survey.needed_types(tables):
-        if found.extension is None and found.kind in {"range", "multirange", "base", "row of a table"}:
+        if found.extension is None and found.kind in {"range with functions", "base", "row of a table"}:
             yield Oddity(
                 severity=Severity.ERROR,
                 text=f'the type "{found.name}" ({found.kind} type of the source\'s own) cannot be made in the target',

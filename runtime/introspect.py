@@ -144,7 +144,7 @@ class Survey:
 
 
 def _travels(found: FoundType) -> bool:
-    return found.kind in {"enum", "domain", "composite"}
+    return found.kind in {"enum", "domain", "composite", "range"}
 
 
 def _user_type(found: FoundType) -> UserType:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from schemas.errors import ReplicatorError
 
 Identity = Literal["", "always", "by default"]
-TypeKind = Literal["enum", "domain", "composite"]
+TypeKind = Literal["enum", "domain", "composite", "range"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserType:
-    """An enum, domain or composite type that moved tables need.
+    """An enum, domain, composite or range type that moved tables need.
 
     `definition` is what follows `CREATE TYPE name AS` or `CREATE DOMAIN name AS`.
     """
