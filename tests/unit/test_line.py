@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from threading import Event
 
 import pytest
 
@@ -17,12 +18,17 @@ HEADER = Header(kind=Kind.BATCH, log="log", generation=1, attempt=1, sequence=0)
 class Publisher:
     """Sends parcels that are numbers; number `fails` fails."""
 
-    def __init__(self, fails: int = -1) -> None:
+    def __init__(self, fails: int = -1, waits_for: int = 0) -> None:
         self.fails = fails
+        self.waits_for = waits_for  # parcels that must have been made before the first is sent
+        self.made: set[int] = set()
+        self.all_made = Event()
         self.sent: list[object] = []
         self.transactions = 0
 
     def publish(self, parcels: Sequence[Parcel]) -> list[object]:
+        if self.waits_for:
+            self.all_made.wait(30)
         numbers = [parcel.fact() for parcel in parcels]
         if self.fails in numbers:
             raise LookupError
@@ -37,10 +43,18 @@ def parcel(number: int, size_bytes: int = 1, *, fails: int = -1) -> Parcel:
     return Parcel((Addressed("topic", 0, HEADER, b"x" * size_bytes),), lambda: number)
 
 
+def made(publisher: Publisher, number: int, size_bytes: int, *, fails: int) -> Parcel:
+    found = parcel(number, size_bytes, fails=fails)
+    publisher.made.add(number)
+    if len(publisher.made) == publisher.waits_for:
+        publisher.all_made.set()
+    return found
+
+
 def put(publisher: Publisher, count: int, *, prepare_fails: int = -1, size_bytes: int = 1) -> list[object]:
     with Line(publisher) as line:  # type: ignore[arg-type]
         for number in range(count):
-            line.put(partial(parcel, number, size_bytes, fails=prepare_fails), size_bytes)
+            line.put(partial(made, publisher, number, size_bytes, fails=prepare_fails), size_bytes)
         return list(line.rest())
 
 
@@ -49,6 +63,16 @@ def test_everything_is_sent_in_order() -> None:
 
     assert put(publisher, 1_000) == list(range(1_000))
     assert publisher.sent == list(range(1_000))
+
+
+def test_what_is_ready_is_sent_in_one_transaction() -> None:
+    # Committing costs milliseconds, and small tables have three parcels each.
+    publisher = Publisher(waits_for=200)
+
+    put(publisher, 200)
+
+    assert publisher.sent == list(range(200))
+    assert publisher.transactions <= 2
 
 
 def test_large_parcels_have_transactions_of_their_own() -> None:
