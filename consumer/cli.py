@@ -30,6 +30,7 @@ from runtime.command import (
 )
 from runtime.health import Heartbeat
 from runtime.kafka import Admin, Partition
+from runtime.memory import return_large_buffers
 from runtime.progress import GenerationState, Progress, read_progress
 from runtime.reporting import ProgressChoice
 from runtime.shutdown import StopFlag
@@ -79,6 +80,7 @@ def run(
     """
     if is_dry and until_complete:
         raise ConfigurationError("--dry-run and --until-complete exclude each other", hint="a dry run ends by itself")
+    return_large_buffers()
     session = open_session(invocation)
     check_tokens(session.migration, session.environment, has_keyring=session.keyring is not None)
     with invocation.open_report(progress, metrics=metrics) as report, StopFlag() as stop:

@@ -140,6 +140,7 @@ def prepare_group(work: Work, plan: TablePlan, tenant: str, keyring: Keyring | N
         places += [start + row for row in kept]
         refusals += [replace(refusal, row=start + refusal.row) for refusal in refused]
         start += source.height
+        del source, ready  # before the next piece is made
 
     def again() -> pl.DataFrame:
         return pl.concat([plan.shape(source)[0] for source in decoder.pieces(work.records)], rechunk=False)

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 from binascii import hexlify
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -152,7 +152,8 @@ def decode(value: bytes, schema: WireSchema, position: Position) -> pl.DataFrame
     """
     frame: pl.DataFrame | None = None
     try:
-        frame = pl.read_avro(io.BytesIO(uncompressed(value)))
+        value = uncompressed(value)
+        frame = pl.read_avro(io.BytesIO(value))
     except NotAContainer:
         pass
     except BaseException as error:  # a panic of polars is no Exception
@@ -194,19 +195,26 @@ def _csv(frame: pl.DataFrame) -> bytes:
 
 def _large_rows(frame: pl.DataFrame) -> bytes:
     """As polars prints them; but what polars needs for a large cell is nine times its size."""
-    columns = [_printed(frame.select(name)) for name in frame.columns]
-    return b"".join(b",".join(cells) + b"\n" for cells in zip(*columns, strict=True))
+    parts: list[bytes] = []  # joined once: each copy costs as much as the cell
+    for cells in zip(*(_printed(frame.select(name)) for name in frame.columns), strict=True):
+        for cell in cells:
+            parts += (*cell, b",")
+        parts[-1] = b"\n"
+    return b"".join(parts)
 
 
-def _printed(column: pl.DataFrame) -> list[bytes]:
-    """The cells of a single column as CSV."""
+def _printed(column: pl.DataFrame) -> Iterator[tuple[bytes, ...]]:
+    """The cells of a single column as CSV, in parts."""
     cells = column.to_series()
     if cells.dtype == pl.Binary:
-        return [b"" if cell is None else b'"\\x' + hexlify(cell) + b'"' for cell in cells]
-    if cells.dtype == pl.String:
-        texts = cells.cast(pl.Binary)
-        return [b"" if cell is None else b'"' + cell.replace(b'"', b'""') + b'"' for cell in texts]
-    return _csv(column).split(b"\n")[:-1]
+        for cell in cells:
+            yield () if cell is None else (b'"\\x', hexlify(cell), b'"')
+    elif cells.dtype == pl.String:
+        for text in cells.cast(pl.Binary):
+            yield () if text is None else (b'"', text.replace(b'"', b'""'), b'"')
+    else:
+        for line in _csv(column).splitlines():
+            yield (line,)
 
 
 def row_keys(frame: pl.DataFrame, fields: Sequence[str]) -> list[tuple[str, ...]]:
