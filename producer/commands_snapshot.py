@@ -28,6 +28,7 @@ from runtime.reporting import ProgressChoice
 @click.option("--table", "tables", multiple=True, help="Only this table; repeatable. Makes a partial generation.")
 @click.option("--restart", is_flag=True, help="Abandon an unfinished generation and begin the next.")
 @click.option("--dry-run", is_flag=True, help="Read and encode everything, publish nothing, say what would happen.")
+@click.option("--accept-unclassified", is_flag=True, help="Columns that seem personal may travel readable.")
 @progress_option
 @metrics_option
 @json_option
@@ -38,6 +39,7 @@ def snapshot_command(
     tables: tuple[str, ...],
     restart: bool,
     dry_run: bool,
+    accept_unclassified: bool,
     progress: ProgressChoice,
     metrics: str | None,
     as_json: bool,
@@ -45,7 +47,8 @@ def snapshot_command(
     """Publish one consistent snapshot of the source, parents first.
 
     An interrupted snapshot goes on where it stopped, and ends as if it had not been interrupted; tables that
-    changed meanwhile are read again. After a finished generation the next one begins.
+    changed meanwhile are read again. After a finished generation the next one begins. A column that seems
+    personal or secret and is neither encrypted nor kept for a reason stops it before anything is published.
     """
     places = Places(
         source=invocation.source,
@@ -53,7 +56,7 @@ def snapshot_command(
         migration=invocation.migration,
         keyring=load_keyring(invocation.environment),
     )
-    wish = Wish(tables=tables, is_restart=restart, is_rehearsal=dry_run)
+    wish = Wish(tables=tables, is_restart=restart, is_rehearsal=dry_run, accepts_unclassified=accept_unclassified)
     began = time.perf_counter()
     with invocation.open_report(progress, metrics=metrics) as report:
         outcome = run_snapshot(places, wish, report)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from runtime.introspect import Facts, FoundType, Survey
+from schemas.avro import MAX_TOPIC_LENGTH, topic_name
 from schemas.catalogue import Table, rings
+from schemas.errors import ConfigurationError
 from schemas.migration import Migration
 from schemas.migration_check import mentioned
 from schemas.oddity import Oddity, Severity
@@ -14,14 +17,24 @@ from schemas.oddity import Oddity, Severity
 MOST_COLUMNS = 1600  # of a table in PostgreSQL
 WIDE_ROW_BYTES = 1_000_000
 
-_BY_NAME = re.compile(r"reg(class|proc|procedure|oper|operator|type|role|namespace|config|dictionary|collation)(\[\])?|aclitem(\[\])?")
+_BY_NAME = re.compile(
+    r"reg(class|proc|procedure|oper|operator|type|role|namespace|config|dictionary|collation)(\[\])?|aclitem(\[\])?"
+)
 _WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
 
 
-def find_oddities(survey: Survey, migration: Migration) -> tuple[Oddity, ...]:
-    """Everything odd about the tables that are moved, the heavy things first."""
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """Extensions of the target; `why_not` says why it could not be asked, else it is empty."""
+
+    available: frozenset[str] = frozenset()
+    why_not: str = ""
+
+
+def find_oddities(survey: Survey, migration: Migration, extensions: Extensions | None = None) -> tuple[Oddity, ...]:
+    """Everything odd about the tables that are moved, the heavy things first; `extensions` if the target was asked."""
     moved = survey.moved(migration)
-    found = [*_of_source(survey, moved)]
+    found = [*_of_source(survey, moved), *_of_extensions(survey, migration, extensions), *_of_left(survey, migration)]
     for table in moved:
         facts = survey.of(table)
         found.extend(_of_rights(table, facts))
@@ -30,6 +43,7 @@ def find_oddities(survey: Survey, migration: Migration) -> tuple[Oddity, ...]:
         found.extend(_of_types(survey, table))
         found.extend(_of_keys(table, {other.name for other in moved}))
         found.extend(_of_target(table, facts, migration))
+        found.extend(_of_topic(table, migration))
     return tuple(sorted(found, key=lambda oddity: (_WEIGHT[oddity.severity], oddity.table)))
 
 
@@ -52,6 +66,55 @@ def _of_source(survey: Survey, moved: Iterable[Table]) -> Iterator[Oddity]:
                 text=f'the type "{found.name}" ({found.kind} type of the source\'s own) cannot be made in the target',
                 hint="change the columns that use it to a type of PostgreSQL's own, or leave their tables out",
             )
+
+
+def _of_extensions(survey: Survey, migration: Migration, extensions: Extensions | None) -> Iterator[Oddity]:
+    if extensions is None:
+        return
+    needed = survey.catalogue(migration).extensions
+    if needed and extensions.why_not:
+        yield Oddity(
+            severity=Severity.WARNING,
+            text=f"whether the target has the extensions {_list(needed)} could not be seen: {extensions.why_not}",
+        )
+        return
+    for name in needed:
+        if name not in extensions.available:
+            yield Oddity(
+                severity=Severity.ERROR,
+                text=f'the target\'s server has no extension "{name}", which tables that are moved rely on',
+                hint=f'install "{name}" on the target\'s server, or leave those tables out',
+            )
+
+
+def _of_left(survey: Survey, migration: Migration) -> Iterator[Oddity]:
+    foreign = [name for kind, name in survey.not_moved if kind == "foreign table"]
+    if foreign:
+        yield Oddity(
+            severity=Severity.WARNING,
+            text=f"{_list(foreign)} {'is a foreign table' if len(foreign) == 1 else 'are foreign tables'}: not moved, the rows stand on another server",
+            hint="move them from there as a tenant of its own, or CREATE TABLE … AS SELECT them in the source first",
+        )
+    for table in survey.tables:
+        if not table.stored and migration.tables == "*":
+            yield Oddity(
+                severity=Severity.WARNING,
+                table=table.name,
+                text="has no columns that could travel: not moved",
+                hint="make it in the target by hand, if something there needs it",
+            )
+
+
+def _of_topic(table: Table, migration: Migration) -> Iterator[Oddity]:
+    try:
+        topic_name(migration.log.prefix, table.name)
+    except ConfigurationError:
+        yield Oddity(
+            severity=Severity.ERROR,
+            table=table.name,
+            text=f"its topic would have a name of more than {MAX_TOPIC_LENGTH} characters, which Kafka does not take",
+            hint="choose a shorter log.prefix in the migration",
+        )
 
 
 def _of_rights(table: Table, facts: Facts) -> Iterator[Oddity]:
@@ -83,20 +146,28 @@ def _of_shape(table: Table, facts: Facts, migration: Migration) -> Iterator[Oddi
             hint="drop columns in the source, or leave it out",
         )
     if facts.is_partitioned:
-        yield Oddity(severity=Severity.NOTICE, table=table.name, text="is partitioned; becomes one ordinary table")
+        yield Oddity(
+            severity=Severity.NOTICE,
+            table=table.name,
+            text=f"is partitioned; its {len(table.partitions)} partitions are made in the target as in the source",
+        )
     if facts.is_unlogged:
-        yield Oddity(severity=Severity.NOTICE, table=table.name, text="is unlogged; becomes an ordinary, logged table")
+        yield Oddity(
+            severity=Severity.NOTICE,
+            table=table.name,
+            text="is unlogged; it is loaded logged and becomes unlogged at the end of the load",
+        )
     if facts.children:
         yield Oddity(
-            severity=Severity.WARNING,
+            severity=Severity.NOTICE,
             table=table.name,
-            text=f"is inherited by {_list(facts.children)}: their rows are read as its rows too, inheritance itself is not moved",
+            text=f"is inherited by {_list(facts.children)}: each is moved with its own rows, and inherits in the target once all are there",
         )
     if facts.virtual:
         yield Oddity(
             severity=Severity.NOTICE,
             table=table.name,
-            text=f"computes {_list(facts.virtual)} when read; becomes a stored generated column",
+            text=f"computes {_list(facts.virtual)} when read; a target before PostgreSQL 18 stores them instead",
         )
 
 
@@ -204,8 +275,8 @@ def _of_target(table: Table, facts: Facts, migration: Migration) -> Iterator[Odd
         yield Oddity(
             severity=Severity.WARNING,
             table=table.name,
-            text=f'the sequence of "{column}" has a step or a cycle of its own; in the target it counts by 1',
-            hint="ALTER SEQUENCE there, after the load",
+            text=f'the default of "{column}" makes something else than a number of a sequence: in the target the sequence begins anew',
+            hint="SELECT setval(…) there after the load, with the source's value",
         )
     if facts.functions:
         yield Oddity(

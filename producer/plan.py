@@ -6,15 +6,17 @@ are estimates, and are called so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from producer.oddities import find_oddities
+from producer.oddities import Extensions, find_oddities
 from runtime.introspect import Survey
 from schemas.avro import topic_name
 from schemas.catalogue import Table, load_waves
+from schemas.errors import ConfigurationError
 from schemas.migration import Migration
 from schemas.oddity import Oddity, Severity
+from schemas.suspicion import Suspicion
 
 # Guesses, from runs on two cores; a real network and disk may halve or double them.
 GUESSED_ROWS_PER_SECOND = 150_000
@@ -71,15 +73,22 @@ class Plan:
     tables: tuple[PlannedTable, ...]
     estimate: Estimate
     extensions: tuple[str, ...]
+    extensions_checked: bool  # whether the target was asked for them
     types: tuple[str, ...]
     odd: tuple[Oddity, ...]
+    suspicions: tuple[Suspicion, ...]  # columns that seem personal, undecided
+    is_lenient: bool  # whether those may travel readable
     not_moved: tuple[NotMoved, ...]
     problems: tuple[str, ...]  # of the migration, each with its line
 
     @property
     def is_blocked(self) -> bool:
         """Whether a snapshot would stop."""
-        return bool(self.problems) or any(oddity.severity is Severity.ERROR for oddity in self.odd)
+        return (
+            bool(self.problems)
+            or bool(self.suspicions and not self.is_lenient)
+            or any(oddity.severity is Severity.ERROR for oddity in self.odd)
+        )
 
     @property
     def waves(self) -> int:
@@ -87,8 +96,16 @@ class Plan:
         return max((table.wave for table in self.tables), default=0)
 
 
-def make_plan(survey: Survey, migration: Migration, source: str) -> Plan:
-    """Plan a snapshot; `source` is how the source may be shown.
+def make_plan(
+    survey: Survey,
+    migration: Migration,
+    source: str,
+    *,
+    suspicions: Sequence[Suspicion] = (),
+    is_lenient: bool = False,
+    extensions: Extensions | None = None,
+) -> Plan:
+    """Plan a snapshot; `source` is how the source may be shown, `extensions` what the target has, if it was asked.
 
     Raises:
         ConfigurationError: two schemas of the source have a table of one name.
@@ -104,8 +121,11 @@ def make_plan(survey: Survey, migration: Migration, source: str) -> Plan:
         estimate=estimate(catalogue.tables, migration),
         extensions=catalogue.extensions,
         types=tuple(found.name for found in catalogue.types),
-        odd=find_oddities(survey, migration),
-        not_moved=_not_moved(survey, migration),
+        extensions_checked=extensions is not None,
+        odd=find_oddities(survey, migration, extensions),
+        suspicions=tuple(suspicions),
+        is_lenient=is_lenient,
+        not_moved=not_moved(survey, migration),
         problems=tuple(survey.problems(migration)),
     )
 
@@ -129,7 +149,7 @@ def _planned(table: Table, wave: int, migration: Migration) -> PlannedTable:
     return PlannedTable(
         name=table.name,
         schema=table.schema,
-        topic=topic_name(migration.log.prefix, table.name),
+        topic=_topic(migration.log.prefix, table.name),
         wave=wave,
         rows=table.rows,
         bytes=table.bytes,
@@ -144,9 +164,21 @@ def _planned(table: Table, wave: int, migration: Migration) -> PlannedTable:
     )
 
 
-def _not_moved(survey: Survey, migration: Migration) -> tuple[NotMoved, ...]:
+def _topic(prefix: str, table: str) -> str:
+    try:
+        return topic_name(prefix, table)
+    except ConfigurationError:
+        return ""  # too long for Kafka; told among what is odd
+
+
+def not_moved(survey: Survey, migration: Migration) -> tuple[NotMoved, ...]:
+    """What stays behind, by kind."""
     moved = {(table.schema, table.name) for table in survey.moved(migration)}
-    left = [("table", table.name) for table in survey.tables if (table.schema, table.name) not in moved]
+    left = [
+        ("table" if table.stored else "table of no column", table.name)
+        for table in survey.tables
+        if (table.schema, table.name) not in moved
+    ]
     by_kind: dict[str, list[str]] = {}
     for kind, name in (*left, *survey.not_moved):
         by_kind.setdefault(kind, []).append(name)

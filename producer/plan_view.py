@@ -18,6 +18,7 @@ from producer.plan import (
     Plan,
     PlannedTable,
 )
+from producer.suspects import told
 from schemas.oddity import Oddity, Severity
 
 _STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTICE: "dim"}
@@ -38,6 +39,7 @@ def show_plan(plan: Plan, console: Console) -> None:
         console.print(_grid(plan))
     _costs(plan, console)
     _odd(plan, console)
+    _suspicions(plan, console)
     _left(plan, console)
     _end(plan, console)
 
@@ -56,7 +58,9 @@ def _head(plan: Plan, console: Console) -> None:
     if plan.types:
         console.print(f"  makes   types {', '.join(map(shown, plan.types))}")
     if plan.extensions:
-        console.print(f"  needs   extensions {', '.join(map(shown, plan.extensions))} in the target")
+        console.print(
+            f"  needs   extensions {', '.join(map(shown, plan.extensions))} in the target{'' if plan.extensions_checked else ' (not looked: NEW_POSTGRES_URL is not set)'}"
+        )
     console.print()
 
 
@@ -125,15 +129,27 @@ def _oddity(oddity: Oddity) -> Text:
     return text
 
 
+def _suspicions(plan: Plan, console: Console) -> None:
+    if not plan.suspicions:
+        return
+    console.print()
+    console.print(Text("Seem personal or secret, undecided", style="yellow" if plan.is_lenient else "bold red"))
+    for one in plan.suspicions:
+        console.print(Padding(Text(shown(told(one))), (0, 0, 0, 2), expand=False))
+    way = "Encrypt each, or keep it for a reason, in the migration; --accept-unclassified lets them travel readable."
+    console.print(Padding(Text(way, style="dim"), (0, 0, 0, 2), expand=False))
+
+
 def _left(plan: Plan, console: Console) -> None:
     console.print()
     console.print(Text("Not moved", style="bold"))
     for left in plan.not_moved:
-        console.print(f"  {_left_line(left)}")
+        console.print(f"  {left_line(left)}")
     console.print("  Rights, storage settings, and what changes in the source after the snapshot has begun.")
 
 
-def _left_line(left: NotMoved) -> str:
+def left_line(left: NotMoved) -> str:
+    """Things of one kind that stay behind, a few of them by name."""
     names = ", ".join(map(shown, left.names[:_NAMES_SHOWN]))
     more = len(left.names) - _NAMES_SHOWN
     return f"{count(len(left.names))} {_many(left.kind, len(left.names))}: {names}{f' and {count(more)} more' if more > 0 else ''}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from producer.publish import Publisher, Rehearsal, Sink
 from producer.resume import TableFate, check_resumable, fate_of
 from producer.source import Held, SourceState, hold_catalogue, next_instant, read_state
+from producer.suspects import refuse_unclassified
 from producer.tables import TableOutcome, Work, look_from, publish_tables
 from runtime.control import check_topics, read_control
 from runtime.kafka import Admin, TopicSpec, Transactions
@@ -37,6 +38,7 @@ class Wish:
     tables: tuple[str, ...] = ()
     is_restart: bool = False
     is_rehearsal: bool = False
+    accepts_unclassified: bool = False  # columns that seem personal travel readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ def run_snapshot(places: Places, wish: Wish, report: Report) -> Outcome | None:
     """Publish one generation, or what is missing of an unfinished one; None when the source has no table.
 
     Raises:
-        ConfigurationError: the migration does not fit the source.
+        ConfigurationError: the migration does not fit the source, or a column that seems personal is not in it.
         Refused: an unfinished generation cannot go on.
         Fenced: another producer of the tenant took over.
         SourceError, LogError: source or log failed; what was committed stays, call it again.
@@ -103,6 +105,8 @@ def run_snapshot(places: Places, wish: Wish, report: Report) -> Outcome | None:
         if not snapshot.tables:
             report(Warned("the source has no table to move; nothing was published"))
             return None
+        if not wish.accepts_unclassified:
+            refuse_unclassified(connection, snapshot.tables, held.catalogue, migration)
         if not snapshot.state.system_identifier:
             report(Notice("pg_control_system() may not be read: whether a resume meets the same server is not checked"))
         admin = Admin(places.kafka)

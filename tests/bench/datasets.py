@@ -39,6 +39,7 @@ tables = ["customers", "orders", "line_items"]
 prefix = "{prefix}"
 [table.customers]
 encrypt = ["email", "phone"]
+keep = { name = "made up", city = "one of five" }
 [table.orders]
 sums = ["total_cents"]
 """

@@ -12,12 +12,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from producer.commands_plan import plan
-from producer.plan import make_plan
+from producer.oddities import Extensions
+from producer.plan import Plan, make_plan
 from producer.plan_view import plan_json
 from runtime.command import program
 from runtime.introspect import read_source
 from runtime.postgres import open_source
 from schemas.migration import Migration, parse_migration
+from schemas.oddity import Severity
 
 MakeDatabase = Callable[..., str]
 
@@ -43,6 +45,7 @@ tenant = "shop"
 tables = ["customers", "orders", "hits"]
 [table.customers]
 encrypt = ["email"]
+keep = { phone = "support calls back" }
 [table.orders.transform]
 total = "bigint"
 """
@@ -61,7 +64,7 @@ def planned(url: str, migration: str, folder: Path, monkeypatch: pytest.MonkeyPa
     return CliRunner().invoke(main, ["plan", "--migration", str(file), *options])
 
 
-def plan_of(url: str, text: str):
+def plan_of(url: str, text: str) -> Plan:
     migration: Migration = parse_migration(text, "shop.toml")
     with open_source(url) as connection:
         return make_plan(read_source(connection, migration), migration, "here")
@@ -192,6 +195,61 @@ def test_shapes_that_cannot_be_moved_are_errors_and_others_are_told(make_databas
 
     found = odd_texts(url, 'tenant = "shop"\ntables = "*"')
 
-    assert {text.split(":")[0] for text in found["error"]} == {"", "nothing", "typed"}
-    assert {text.split(":")[0] for text in found["warning"]} == {"base", "heir", "named", "steps"}
-    assert {text.split(":")[0] for text in found["notice"]} == {"", "brief", "part", "b"}
+    assert {text.split(":")[0] for text in found["error"]} == {"typed"}
+    assert {text.split(":")[0] for text in found["warning"]} == {"nothing", "heir", "named"}
+    assert {text.split(":")[0] for text in found["notice"]} == {"", "brief", "part", "b", "base"}
+
+
+def test_a_plan_names_beforehand_what_cannot_travel(make_database: MakeDatabase) -> None:
+    url = make_database(
+        "CREATE EXTENSION citext; CREATE TABLE known (id citext PRIMARY KEY); CREATE TABLE nothing ();"
+        f"CREATE TABLE wide (id int PRIMARY KEY, {', '.join(f'c{n} bool' for n in range(1599))});"
+        f'CREATE TABLE "{"🦆" * 15}" (id int PRIMARY KEY);'
+        "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE far (n int) SERVER s"
+    )
+    migration = parse_migration(f'tenant = "shop"\ntables = "*"\n[log]\nprefix = "{"p" * 90}"', "shop.toml")
+
+    with open_source(url) as connection:
+        found = make_plan(read_source(connection, migration), migration, "here", extensions=Extensions(frozenset()))
+
+    assert [
+        (oddity.severity.value, oddity.table) for oddity in found.odd if oddity.severity is not Severity.NOTICE
+    ] == [
+        ("error", ""),  # the target's server lacks citext
+        ("error", "wide"),  # no room for migrated_at
+        ("error", "🦆" * 15),  # no topic can have its name
+        ("warning", ""),  # a foreign table
+        ("warning", "nothing"),  # no columns
+    ]
+    assert all(oddity.hint for oddity in found.odd)
+
+
+def test_a_plan_asks_the_target_for_its_extensions_and_says_when_it_cannot(
+    make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = make_database("CREATE EXTENSION citext; CREATE TABLE known (id citext PRIMARY KEY)")
+    migration = 'tenant = "shop"\ntables = "*"\n'
+
+    unasked = planned(url, migration, tmp_path, monkeypatch)
+    monkeypatch.setenv("NEW_POSTGRES_URL", url)
+    asked = planned(url, migration, tmp_path, monkeypatch)
+    monkeypatch.setenv("NEW_POSTGRES_URL", f"postgresql://ann:{PASSWORD}@127.0.0.1:1/shop")
+    away = planned(url, migration, tmp_path, monkeypatch)
+
+    assert "citext in the target (not looked" in unasked.stdout
+    assert "needs   extensions citext in the target\n" in asked.stdout
+    assert "could not be seen" in away.stdout
+    assert [unasked.exit_code, asked.exit_code, away.exit_code] == [0, 0, 0]
+    assert PASSWORD not in away.output
+
+
+def test_a_plan_shows_columns_that_nobody_decided_about(
+    make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undecided = MIGRATION.replace('keep = { phone = "support calls back" }\n', "")
+
+    stopped = planned(make_database(SHOP), undecided, tmp_path, monkeypatch)
+    lenient = planned(make_database(SHOP), undecided, tmp_path, monkeypatch, "--accept-unclassified")
+
+    assert "customers.phone: phone, by its name" in stopped.stdout
+    assert [stopped.exit_code, lenient.exit_code] == [2, 0]
