@@ -186,7 +186,7 @@ class Loader:
         same = " AND ".join(f"o.{quote_ident(name)} = s.{quote_ident(name)}" for name in table.key)
         # A row that is as new is left out before the conflict, which would lock and so rewrite its page.
         return (
-            f"{statement} WHERE NOT EXISTS (SELECT FROM {quote_ident(table.name)} AS o "
+            f"{statement} WHERE NOT EXISTS (SELECT FROM {table.only}{quote_ident(table.name)} AS o "
             f"WHERE {same} AND o.{instant} {as_new} s.{instant}) "
             f"ON CONFLICT ({', '.join(map(quote_ident, table.key))}) DO UPDATE SET {sets} "
             f"WHERE t.{instant} {older} excluded.{instant}"

@@ -15,6 +15,8 @@ from schemas.envelope import ENVELOPE_CHECK
 from schemas.mapping import ColumnMapping, TableMapping, Treatment
 from schemas.sql import quote_ident, quote_literal
 
+_VIRTUAL_SINCE = 180_000  # server that can compute a generated column when it is read
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -31,11 +33,12 @@ def create_type(item: UserType) -> str:
     return f"CREATE {word} {quote_ident(item.name)} AS {item.definition}"
 
 
-def create_table(mapping: TableMapping) -> str:
+def create_table(mapping: TableMapping, *, server_version: int = 180_000) -> str:
     """The statement that makes the table with its primary key, or the key that names its rows, and its checks."""
     table = mapping.table
     treated = {column.name: column for column in mapping.columns}
-    parts = [column_definition(item, treated.get(item.name)) for item in table.columns]
+    is_new = server_version >= _VIRTUAL_SINCE
+    parts = [column_definition(item, treated.get(item.name), can_compute=is_new) for item in table.columns]
     parts += [f"{quote_ident(added.name)} {added.type}" for added in mapping.added]
     parts.append(f"{quote_ident(mapping.migrated_at)} timestamp with time zone NOT NULL")
     key = key_constraint(table)
@@ -49,7 +52,21 @@ def create_table(mapping: TableMapping) -> str:
         for column in mapping.columns
         if column.treatment is Treatment.ENCRYPT
     ]
-    return f"CREATE TABLE {quote_ident(table.name)} (\n  " + ",\n  ".join(parts) + "\n)"
+    partitioned = f" PARTITION BY {table.partition_by}" if table.partition_by else ""
+    return f"CREATE TABLE {quote_ident(table.name)} (\n  " + ",\n  ".join(parts) + f"\n){partitioned}"
+
+
+def create_partitions(table: Table) -> tuple[Named, ...]:
+    """The statements that make a table's partitions, each after what it hangs on."""
+    return tuple(
+        Named(
+            table.name,
+            item.name,
+            f"CREATE TABLE {quote_ident(item.name)} PARTITION OF {quote_ident(item.parent)} {item.bound}"
+            + (f" PARTITION BY {item.partition_by}" if item.partition_by else ""),
+        )
+        for item in table.partitions
+    )
 
 
 def envelope_name(column: str) -> str:
@@ -57,15 +74,19 @@ def envelope_name(column: str) -> str:
     return f"{column}_sealed".encode()[-63:].decode("utf-8", "ignore")
 
 
-def column_definition(column: Column, treated: ColumnMapping | None) -> str:
+def column_definition(column: Column, treated: ColumnMapping | None, *, can_compute: bool = True) -> str:
     """What follows ADD COLUMN: the name, the type and all that belongs to the column alone."""
     name = quote_ident(column.name)
     if column.generated is not None:
-        return f"{name} {column.type}{_collation(column)} GENERATED ALWAYS AS ({column.generated}) STORED{_required(column)}"
+        kept = "VIRTUAL" if column.virtual and can_compute else "STORED"
+        return f"{name} {column.type}{_collation(column)} GENERATED ALWAYS AS ({column.generated}) {kept}{_required(column)}"
     if treated is None or treated.treatment is Treatment.CLEAR:
         given = ""
         if column.identity:
-            given = f" GENERATED {column.identity.upper()} AS IDENTITY"
+            options = column.sequence_options.partition(" INCREMENT ")[1:]
+            named = f"SEQUENCE NAME {quote_ident(column.sequence)}" if column.sequence else ""
+            inner = f"{named}{''.join(options)}".strip()
+            given = f" GENERATED {column.identity.upper()} AS IDENTITY" + (f" ({inner})" if inner else "")
         elif column.default is not None:
             given = f" DEFAULT {column.default}"
         return f"{name} {column.type}{_collation(column)}{given}{_required(column)}"
@@ -82,24 +103,31 @@ def _collation(column: Column) -> str:
 
 
 def serial_columns(table: Table) -> tuple[Column, ...]:
-    """Columns that take their default from a sequence of their own."""
+    """Columns that take their default from a sequence."""
     return tuple(column for column in table.columns if column.sequence and not column.identity)
 
 
 def create_sequence(column: Column) -> str:
     """The statement that makes a serial column's sequence, of the column's width."""
-    width = f" AS {column.type}" if column.type in ("smallint", "integer", "bigint") else ""
-    return f"CREATE SEQUENCE {quote_ident(column.sequence or '')}{width}"
+    return f"CREATE SEQUENCE {quote_ident(column.sequence or '')} {column.sequence_options}"
+
+
+def always_columns(mapping: TableMapping) -> tuple[str, ...]:
+    """Columns that are GENERATED ALWAYS AS IDENTITY once the rows are in."""
+    clear = {column.name for column in mapping.columns if column.treatment is Treatment.CLEAR}
+    return tuple(
+        column.name for column in mapping.table.columns if column.identity == "always" and column.name in clear
+    )
 
 
 def key_constraint(table: Table) -> Key | None:
     """The constraint that upserts go by. Never deferrable: ON CONFLICT cannot go by a deferrable one."""
-    if table.primary_key is not None:
-        key = table.primary_key
+    key = table.primary_key
+    if key is not None and key.columns == table.key and not key.is_temporal:
         columns = ", ".join(map(quote_ident, key.columns))
         return Key(name=key.name, columns=key.columns, definition=f"PRIMARY KEY ({columns})")
     for key in table.uniques:
-        if table.key and key.columns == table.key:
+        if table.key and key.columns == table.key and not key.deferrable and not key.is_temporal:
             return key
     return None
 
@@ -113,7 +141,7 @@ def kept_checks(mapping: TableMapping) -> tuple[Constraint, ...]:
 def late_checks(mapping: TableMapping) -> tuple[Named, ...]:
     """CHECK constraints that the source itself breaks (NOT VALID): they would refuse its rows, so they come last."""
     return tuple(
-        _add(mapping.table, check.name, f"{check.definition} NOT VALID")
+        _add(mapping.table, check.name, f"{check.definition}{' NOT VALID' if is_enforced(check.definition) else ''}")
         for check in kept_checks(mapping)
         if not check.validated
     )
@@ -125,7 +153,7 @@ def unique_constraints(mapping: TableMapping) -> tuple[Named, ...]:
     key = key_constraint(table)
     found = [
         _add(table, item.name, item.definition)
-        for item in _named(table.uniques, table.exclusions)
+        for item in _named((table.primary_key,) if table.primary_key else (), table.uniques, table.exclusions)
         if (key is None or item.name != key.name) and not mentions_any(item.definition, changed)
     ]
     return tuple(found)
@@ -137,7 +165,7 @@ def indexes(mapping: TableMapping, *, unique: bool) -> tuple[Named, ...]:
     return tuple(
         Named(mapping.table.name, index.name, index.definition)
         for index in mapping.table.indexes
-        if index.unique == unique and not _is_over(index, encrypted)
+        if index.unique == unique and not _is_over(index, encrypted) and index != mapping.table.key_index
     )
 
 
@@ -159,9 +187,20 @@ def _is_over(index: Index, columns: frozenset[str]) -> bool:
     return bool(columns.intersection(index.columns)) or mentions_any(index.definition.partition(" USING ")[2], columns)
 
 
-def add_foreign_key(table: Table, key: ForeignKey) -> Named:
-    """The statement that adds a foreign key without looking at the rows."""
-    return _add(table, key.name, f"{key.definition} NOT VALID")
+def add_foreign_key(table: Table, key: ForeignKey, partitioned: frozenset[str] = frozenset()) -> Named:
+    """The statement that adds a foreign key without looking at the rows.
+
+    From or to one of the `partitioned` tables it looks: PostgreSQL has no other way before 18, and
+    validates only a part of such a key later.
+    """
+    looks = table.name in partitioned or (key.parent in partitioned and key.validated)
+    looks = looks or not is_enforced(key.definition)
+    return _add(table, key.name, key.definition if looks else f"{key.definition} NOT VALID")
+
+
+def is_enforced(definition: str) -> bool:
+    """Whether PostgreSQL ever checks the constraint (18 has some that it does not)."""
+    return not definition.endswith(" NOT ENFORCED")
 
 
 def _add(table: Table, name: str, definition: str) -> Named:

@@ -17,13 +17,13 @@ from psycopg import errors
 
 from consumer import definitions
 from consumer.definitions import Named
-from consumer.target import Target
+from consumer.target import Target, inheritance, swap_deferrable_key
 from runtime.postgres import explain, is_transient
 from runtime.progress import ForeignKeyProgress
 from runtime.reporting import Notice, Report
-from schemas.catalogue import ForeignKey, Table
+from schemas.catalogue import Column, ForeignKey, Table
 from schemas.errors import TargetError
-from schemas.sql import quote_ident, quote_literal
+from schemas.sql import quote_ident, quote_literal, quote_qualified
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,16 @@ def post_data(target: Target, doubts: Doubts, report: Report) -> tuple[ForeignKe
     try:
         if target.is_ours:
             for table in target.catalogue.tables:
+                _unlogged(target, table)
+                swap_deferrable_key(target, table)
                 _uniques(target, table, doubts, report)
                 _indexes(target, table, report)
                 _late_checks(target, table)
             keys = foreign_keys(target, doubts, report)
+            _join_parents(target)
+        _sequences(target)
         for table in target.catalogue.tables:
-            _sequences(target, table)
+            _close_identities(target, table)
             target.connection.execute(f"ANALYZE {quote_ident(table.name)}".encode())
         _grant(target)
     except psycopg.Error as error:
@@ -89,7 +93,10 @@ def _foreign_key(target: Target, table: Table, key: ForeignKey, doubts: Doubts) 
     if row is None:
         try:
             with connection.transaction():
-                connection.execute(definitions.add_foreign_key(table, key).statement.encode())
+                connection.execute(definitions.add_foreign_key(table, key, _partitioned(target)).statement.encode())
+        except errors.ForeignKeyViolation:
+            # Of a partitioned table: PostgreSQL looks at once.
+            return _broken(table, key, doubts)
         except errors.InvalidForeignKey:
             # Its parent's unique key could not be made yet (quarantine).
             if not doubts.about(key.parent):
@@ -97,22 +104,61 @@ def _foreign_key(target: Target, table: Table, key: ForeignKey, doubts: Doubts) 
             return "waiting"
     elif row[0]:
         return "valid"
+    if not definitions.is_enforced(key.definition):
+        return "inherited"
     try:
         with connection.transaction():
             connection.execute(
                 f"ALTER TABLE {quote_ident(table.name)} VALIDATE CONSTRAINT {quote_ident(key.name)}".encode()
             )
     except errors.ForeignKeyViolation:
-        if not key.validated:
-            return "inherited"
-        if doubts.about(table.name, key.parent):
-            return "waiting"
-        raise TargetError(
-            f'{table.name}: foreign key "{key.name}" does not hold: rows without their parent in "{key.parent}", '
-            "and no row stands in quarantine",
-            hint="somebody changed the tenant's schema while it was loaded; `consumer replay` writes the rows again",
-        ) from None
+        return _broken(table, key, doubts)
     return "valid"
+
+
+def _partitioned(target: Target) -> frozenset[str]:
+    return frozenset(table.name for table in target.catalogue.tables if table.partition_by is not None)
+
+
+def _broken(table: Table, key: ForeignKey, doubts: Doubts) -> str:
+    if not key.validated:
+        return "inherited"
+    if doubts.about(table.name, key.parent):
+        return "waiting"
+    raise TargetError(
+        f'{table.name}: foreign key "{key.name}" does not hold: rows without their parent in "{key.parent}", '
+        "and no row stands in quarantine",
+        hint="somebody changed the tenant's schema while it was loaded; `consumer replay` writes the rows again",
+    ) from None
+
+
+def _join_parents(target: Target) -> None:
+    """Let tables inherit as the source's do, now that no row is written any more."""
+    present = set(inheritance(target))
+    for table in target.catalogue.tables:
+        for parent in table.inherits:
+            if (table.name, parent) not in present:
+                target.connection.execute(
+                    f"ALTER TABLE {quote_ident(table.name)} INHERIT {quote_ident(parent)}".encode()
+                )
+
+
+def _unlogged(target: Target, table: Table) -> None:
+    """Make a table unlogged as the source's is, once a crash can no longer lose rows that count as applied."""
+    if not table.unlogged or table.partition_by is not None:
+        return
+    row = target.connection.execute(
+        "SELECT c.relpersistence = 'p' FROM pg_class c WHERE c.oid = %s::regclass", (quote_ident(table.name),)
+    ).fetchone()
+    if row is not None and row[0]:
+        target.connection.execute(f"ALTER TABLE {quote_ident(table.name)} SET UNLOGGED".encode())
+
+
+def _close_identities(target: Target, table: Table) -> None:
+    for name in definitions.always_columns(target.mappings[table.name]):
+        target.connection.execute(
+            f"ALTER TABLE {quote_ident(table.name)} ALTER COLUMN {quote_ident(name)} SET GENERATED ALWAYS".encode()
+        )
 
 
 def _uniques(target: Target, table: Table, doubts: Doubts, report: Report) -> None:
@@ -176,29 +222,47 @@ def _constraint_exists(target: Target, item: Named) -> bool:
     return row is not None
 
 
-def _sequences(target: Target, table: Table) -> None:
-    """Set sequences past the rows that are there, never back."""
-    for column in table.columns:
-        if not column.identity and not column.sequence:
-            continue
-        name, relation = quote_ident(column.name), quote_ident(table.name)
-        row = target.connection.execute(
-            f"SELECT pg_get_serial_sequence({quote_literal(relation)}, {quote_literal(column.name)})".encode()
-        ).fetchone()
-        if row is None or row[0] is None:
-            continue
+def _sequences(target: Target) -> None:
+    """Set each sequence past the rows that are there, whichever columns draw from it; never back."""
+    drawing: dict[str, list[str]] = {}
+    for table in target.catalogue.tables:
+        changed = definitions.changed_columns(target.mappings[table.name])
+        for column in table.columns:
+            if not column.sequence or column.name in changed or not _is_number(column.type):
+                continue
+            sequence = _sequence_of(target, table, column)
+            if sequence is not None:
+                name = quote_ident(column.name)
+                drawing.setdefault(sequence, []).append(
+                    f"SELECT {name}::numeric AS v FROM {table.only}{quote_ident(table.name)}"
+                )
+    for sequence, columns in drawing.items():
         target.connection.execute(
             f"""
-            SELECT setval({quote_literal(row[0])}::regclass,
+            SELECT setval({quote_literal(sequence)}::regclass,
                           CASE WHEN s.increment_by > 0 THEN greatest(t.most, s.last_value)
-                               ELSE least(t.least, s.last_value) END)
-            FROM (SELECT max({name})::bigint AS most, min({name})::bigint AS least FROM {relation}) AS t,
-                 (SELECT q.increment_by, q.min_value, q.max_value, coalesce(q.last_value, q.start_value) AS last_value
-                  FROM pg_sequences q WHERE format('%I.%I', q.schemaname, q.sequencename)::regclass
-                       = {quote_literal(row[0])}::regclass) AS s
-            WHERE t.most BETWEEN s.min_value AND s.max_value AND t.least BETWEEN s.min_value AND s.max_value
+                               ELSE least(t.least, s.last_value) END::bigint)
+            FROM (SELECT q.seqincrement AS increment_by, q.seqmin, q.seqmax,
+                         coalesce(pg_sequence_last_value(q.seqrelid), q.seqstart) AS last_value
+                  FROM pg_sequence q WHERE q.seqrelid = {quote_literal(sequence)}::regclass) AS s,
+                 LATERAL (SELECT max(v) AS most, min(v) AS least FROM ({" UNION ALL ".join(columns)}) AS d
+                          WHERE v BETWEEN s.seqmin AND s.seqmax) AS t
+            WHERE t.most IS NOT NULL
             """.encode()
         )
+
+
+def _is_number(type_: str) -> bool:
+    return type_.partition("(")[0] in ("smallint", "integer", "bigint", "numeric")
+
+
+def _sequence_of(target: Target, table: Table, column: Column) -> str | None:
+    """The sequence behind a column, as text that names it; somebody else's schema may have another than ours."""
+    row = target.connection.execute(
+        "SELECT coalesce(pg_get_serial_sequence(%s, %s), to_regclass(%s)::text)",
+        (quote_ident(table.name), column.name, quote_qualified(target.schema, column.sequence or "")),
+    ).fetchone()
+    return None if row is None else row[0]
 
 
 def _grant(target: Target) -> None:

@@ -17,7 +17,7 @@ from consumer.fitting import Found, missing_statements
 from runtime.introspect import read_survey
 from runtime.postgres import Connection, explain, is_transient, use_schema
 from runtime.reporting import Notice, Report
-from schemas.catalogue import Catalogue, Table, UserType
+from schemas.catalogue import Catalogue, Key, Table, UserType
 from schemas.errors import Refused, TargetError
 from schemas.mapping import TableMapping
 from schemas.sql import quote_ident
@@ -65,12 +65,18 @@ def pre_data(target: Target, report: Report) -> Mapping[str, bool]:
             _extensions(target)
             use_schema(connection, target.schema)
             if target.is_ours:
+                _collations(target)
                 for item in target.catalogue.types:
                     _type(target, item)
                 for table in target.catalogue.tables:
                     _table(target, table, report)
                 _drop_secondary(target)
+                _leave_parents(target)
+                for table in target.catalogue.tables:
+                    _plain_key(target, table)
         _see_fitting(target)
+        for table in target.catalogue.tables:
+            _open_identities(target, table)
         return {table.name: _is_empty(target, table) for table in target.catalogue.tables}
     except psycopg.Error as error:
         if is_transient(error):
@@ -110,6 +116,36 @@ def _extensions(target: Target) -> None:
             ) from None
 
 
+def _collations(target: Target) -> None:
+    rows = target.connection.execute(
+        "SELECT c.collname::text FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace WHERE n.nspname = %s",
+        (target.schema,),
+    ).fetchall()
+    present = {name for (name,) in rows}
+    for item in target.catalogue.collations:
+        if item.name not in present:
+            target.connection.execute(f"CREATE COLLATION {quote_ident(item.name)} {item.definition}".encode())
+
+
+def _leave_parents(target: Target) -> None:
+    """Take our tables out of their inheritance: while rows come, a statement over a table must mean that table."""
+    for child, parent in inheritance(target):
+        target.connection.execute(f"ALTER TABLE {quote_ident(child)} NO INHERIT {quote_ident(parent)}".encode())
+
+
+def inheritance(target: Target) -> list[tuple[str, str]]:
+    """Which table inherits from which now, partitions aside."""
+    return target.connection.execute(
+        """
+        SELECT c.relname::text, p.relname::text FROM pg_inherits i
+        JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = %s AND p.relkind = 'r' AND NOT c.relispartition ORDER BY 1, i.inhseqno
+        """,
+        (target.schema,),
+    ).fetchall()
+
+
 def _type(target: Target, item: UserType) -> None:
     row = target.connection.execute(
         """
@@ -128,18 +164,46 @@ def _type(target: Target, item: UserType) -> None:
 def _table(target: Target, table: Table, report: Report) -> None:
     connection, mapping = target.connection, target.mappings[table.name]
     if _regclass(target, table.name):
+        _partitions(target, table)
         return
     for column in definitions.serial_columns(table):
         if not _regclass(target, column.sequence or ""):
             connection.execute(definitions.create_sequence(column).encode())
-    connection.execute(definitions.create_table(mapping).encode())
+    connection.execute(definitions.create_table(mapping, server_version=connection.info.server_version).encode())
+    _partitions(target, table)
+    if table.key_index is not None:
+        connection.execute(table.key_index.definition.encode())
     for column in definitions.serial_columns(table):
+        if not column.owns_sequence:
+            continue
         connection.execute(
             f"ALTER SEQUENCE {quote_ident(column.sequence or '')} "
             f"OWNED BY {quote_ident(table.name)}.{quote_ident(column.name)}".encode()
         )
     for name in definitions.dropped(mapping):
         report(Notice(f'{table.name}: "{name}" is left out, because it is over a column that is encrypted or changed'))
+
+
+def _partitions(target: Target, table: Table) -> None:
+    for item in definitions.create_partitions(table):
+        if not _regclass(target, item.name):
+            target.connection.execute(item.statement.encode())
+
+
+def _open_identities(target: Target, table: Table) -> None:
+    """Let upserts write the columns that are GENERATED ALWAYS; post-data closes them again."""
+    rows = target.connection.execute(
+        """
+        SELECT a.attname::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = %s AND c.relname = %s AND a.attidentity = 'a' AND NOT a.attisdropped
+        """,
+        (target.schema, table.name),
+    ).fetchall()
+    for (name,) in rows:
+        target.connection.execute(
+            f"ALTER TABLE {quote_ident(table.name)} ALTER COLUMN {quote_ident(name)} SET GENERATED BY DEFAULT".encode()
+        )
 
 
 def _regclass(target: Target, name: str) -> bool:
@@ -159,6 +223,7 @@ def _drop_secondary(target: Target) -> None:
     Checked row by row, a swap of two unique values or a forward self-reference would put good
     rows into quarantine. A unique key that a table outside this generation points at stays.
     """
+    _drop_foreign_keys(target)
     for table in target.catalogue.tables:
         mapping = target.mappings[table.name]
         key = definitions.key_constraint(table)
@@ -168,9 +233,10 @@ def _drop_secondary(target: Target) -> None:
             SELECT c.conname FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
             JOIN pg_namespace n ON n.oid = r.relnamespace
             WHERE n.nspname = %(schema)s AND r.relname = %(table)s AND c.conname IS DISTINCT FROM %(key)s
-              AND (c.contype IN ('f', 'u', 'x') OR c.contype = 'c' AND c.conname = ANY (%(late)s))
+              AND c.conparentid = 0
+              AND (c.contype IN ('p', 'u', 'x') OR c.contype = 'c' AND c.conname = ANY (%(late)s))
               AND NOT EXISTS (SELECT FROM pg_constraint f JOIN pg_class o ON o.oid = f.conrelid
-                              WHERE f.contype = 'f' AND f.conindid = c.conindid AND c.contype IN ('u', 'x')
+                              WHERE f.contype = 'f' AND f.conindid = c.conindid AND c.contype IN ('p', 'u', 'x')
                                 AND o.relname <> ALL (%(tables)s))
             ORDER BY c.contype
             """,
@@ -187,11 +253,72 @@ def _drop_secondary(target: Target) -> None:
                 f"ALTER TABLE {quote_ident(table.name)} DROP CONSTRAINT IF EXISTS {quote_ident(name)} CASCADE".encode()
             )
         for index in definitions.indexes(mapping, unique=True):
-            target.connection.execute(f"DROP INDEX IF EXISTS {quote_ident(index.name)}".encode())
+            if not _is_pointed_at(target, index.name):
+                target.connection.execute(f"DROP INDEX IF EXISTS {quote_ident(index.name)}".encode())
+
+
+def _drop_foreign_keys(target: Target) -> None:
+    rows = target.connection.execute(
+        """
+        SELECT r.relname::text, c.conname::text FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
+        JOIN pg_namespace n ON n.oid = r.relnamespace
+        WHERE n.nspname = %s AND r.relname = ANY (%s) AND c.contype = 'f' AND c.conparentid = 0 ORDER BY 1, 2
+        """,
+        (target.schema, [table.name for table in target.catalogue.tables]),
+    ).fetchall()
+    for table, name in rows:
+        target.connection.execute(f"ALTER TABLE {quote_ident(table)} DROP CONSTRAINT {quote_ident(name)}".encode())
+
+
+def _is_pointed_at(target: Target, index: str) -> bool:
+    row = target.connection.execute(
+        """
+        SELECT EXISTS (SELECT FROM pg_constraint f JOIN pg_class i ON i.oid = f.conindid
+                       JOIN pg_namespace n ON n.oid = i.relnamespace
+                       WHERE f.contype = 'f' AND n.nspname = %s AND i.relname = %s)
+        """,
+        (target.schema, index),
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _plain_key(target: Target, table: Table) -> None:
+    """Make a deferrable key of ours a plain one: nothing can be upserted by it otherwise. Post-data puts it back."""
+    key = definitions.key_constraint(table)
+    if key is None or _state_of(target, table, key.name) != (True,):
+        return
+    _replace_key(target, table, key)
+
+
+def swap_deferrable_key(target: Target, table: Table) -> None:
+    """Make the key as deferrable as the source's."""
+    key = table.primary_key
+    if key is not None and key.deferrable and _state_of(target, table, key.name) == (False,):
+        _replace_key(target, table, key)
+
+
+def _state_of(target: Target, table: Table, name: str) -> tuple[bool] | None:
+    return target.connection.execute(
+        """
+        SELECT c.condeferrable FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
+        JOIN pg_namespace n ON n.oid = r.relnamespace
+        WHERE n.nspname = %s AND r.relname = %s AND c.conname = %s
+        """,
+        (target.schema, table.name, name),
+    ).fetchone()
+
+
+def _replace_key(target: Target, table: Table, key: Key) -> None:
+    name = quote_ident(key.name)
+    target.connection.execute(
+        f"ALTER TABLE {quote_ident(table.name)} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} {key.definition}".encode()
+    )
 
 
 def _is_empty(target: Target, table: Table) -> bool:
-    row = target.connection.execute(f"SELECT NOT EXISTS (SELECT FROM {quote_ident(table.name)})".encode()).fetchone()
+    row = target.connection.execute(
+        f"SELECT NOT EXISTS (SELECT FROM {quote_ident(table.name)} LIMIT 1)".encode()
+    ).fetchone()
     return row is not None and bool(row[0])
 
 

@@ -18,12 +18,14 @@ from psycopg.rows import dict_row
 from runtime.postgres import Connection, Side, explain, use_schema
 from schemas.catalogue import (
     Catalogue,
+    Collation,
     Column,
     Constraint,
     ForeignKey,
     Identity,
     Index,
     Key,
+    Partition,
     Table,
     UserType,
     load_waves,
@@ -34,6 +36,7 @@ from schemas.nearest import did_you_mean
 
 Row = Mapping[str, Any]
 
+_COUNTED = {"smallint", "integer", "bigint", "numeric"}
 _IDENTITIES: dict[str, Identity] = {"": "", "a": "always", "d": "by default"}
 
 
@@ -50,7 +53,7 @@ class Facts:
     extensions: tuple[str, ...]  # that defaults, constraints and indexes rely on
     functions: tuple[str, ...]  # the same, made by somebody
     virtual: tuple[str, ...]  # generated columns that are not stored
-    counted_oddly: tuple[str, ...]  # columns whose sequence has another step than 1, or begins anew
+    counted_oddly: tuple[str, ...]  # columns that make something else than a number of a sequence's values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,7 @@ class Survey:
     facts: Mapping[tuple[str, str], Facts]  # by schema and name
     types: Mapping[int, FoundType]
     not_moved: tuple[tuple[str, str], ...]  # kind, name
+    collations: tuple[Collation, ...] = ()
 
     def of(self, table: Table) -> Facts:
         """The facts of a table."""
@@ -92,6 +96,8 @@ class Survey:
         for table in self.tables:
             if migration.tables != "*" and table.name not in migration.tables:
                 continue
+            if migration.tables == "*" and not table.stored:
+                continue  # a row of no columns cannot travel; the plan names the table
             if table.name in by_name:
                 raise ConfigurationError(
                     f'{migration.where("source", "schemas")}: table "{table.name}" stands in '
@@ -113,11 +119,16 @@ class Survey:
             extensions.update(self.of(table).extensions)
         return Catalogue(
             tables=tuple(
-                replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key.parent in names))
+                replace(
+                    table,
+                    foreign_keys=tuple(key for key in table.foreign_keys if key.parent in names),
+                    inherits=tuple(parent for parent in table.inherits if parent in names),
+                )
                 for table in moved
             ),
             types=tuple(_user_type(found) for found in types if found.extension is None and _travels(found)),
             extensions=tuple(sorted(extensions)),
+            collations=self.collations,
         )
 
     def needed_types(self, tables: Iterable[Table]) -> Iterator[FoundType]:
@@ -211,6 +222,7 @@ def read_survey(connection: Connection, schemas: Sequence[str], *, side: Side = 
     facts: dict[tuple[str, str], Facts] = {}
     types: dict[int, FoundType] = {}
     not_moved: list[tuple[str, str]] = []
+    collations: dict[str, Collation] = {}
     try:
         for schema in wanted:
             use_schema(connection, schema, *(other for other in wanted if other != schema))
@@ -220,18 +232,26 @@ def read_survey(connection: Connection, schemas: Sequence[str], *, side: Side = 
             for table, fact in _tables(connection, schema, wanted, side):
                 tables.append(table)
                 facts[schema, table.name] = fact
+            for row in _rows(connection, _sql("collations"), side):
+                collations.setdefault(row["name"], Collation(name=row["name"], definition=row["definition"]))
             not_moved.extend((row["kind"], row["name"]) for row in _rows(connection, _sql("not_moved"), side))
         connection.execute("SELECT set_config('search_path', %s, false)", (before,))
     except psycopg.Error as error:
         raise explain(error, f"{side}: reading the catalogue", side=side) from None
     return Survey(
-        schemas=wanted, tables=tuple(tables), facts=facts, types=types, not_moved=tuple(dict.fromkeys(not_moved))
+        schemas=wanted,
+        tables=tuple(tables),
+        facts=facts,
+        types=types,
+        not_moved=tuple(dict.fromkeys(not_moved)),
+        collations=tuple(collations.values()),
     )
 
 
 def _tables(connection: Connection, schema: str, schemas: Collection[str], side: Side) -> Iterator[tuple[Table, Facts]]:
-    columns, constraints, indexes, needs = (
-        _by_table(_rows(connection, _sql(name), side)) for name in ("columns", "constraints", "indexes", "needs")
+    columns, constraints, indexes, needs, partitions = (
+        _by_table(_rows(connection, _sql(name), side))
+        for name in ("columns", "constraints", "indexes", "needs", "partitions")
     )
     for row in _rows(connection, _sql("tables"), side):
         oid = row["oid"]
@@ -239,7 +259,14 @@ def _tables(connection: Connection, schema: str, schemas: Collection[str], side:
         relied = needs.get(oid, [])
         yield (
             replace(
-                _table(row, own, constraints.get(oid, []), indexes.get(oid, []), schemas),
+                _table(
+                    row,
+                    own,
+                    constraints.get(oid, []),
+                    indexes=indexes.get(oid, []),
+                    partitions=partitions.get(oid, []),
+                    schemas=schemas,
+                ),
                 schema=schema,
             ),
             Facts(
@@ -252,12 +279,24 @@ def _tables(connection: Connection, schema: str, schemas: Collection[str], side:
                 extensions=tuple(sorted({need["extension"] for need in relied if need["extension"]})),
                 functions=tuple(sorted({need["function"] for need in relied if need["function"]})),
                 virtual=tuple(column["name"] for column in own if column["generated"] == "v"),
-                counted_oddly=tuple(column["name"] for column in own if column["counts_oddly"]),
+                counted_oddly=tuple(
+                    column["name"]
+                    for column in own
+                    if column["sequence"] and column["type"].partition("(")[0] not in _COUNTED
+                ),
             ),
         )
 
 
-def _table(row: Row, columns: list[Row], constraints: list[Row], indexes: list[Row], schemas: Collection[str]) -> Table:
+def _table(
+    row: Row,
+    columns: list[Row],
+    constraints: list[Row],
+    *,
+    indexes: list[Row],
+    partitions: list[Row],
+    schemas: Collection[str],
+) -> Table:
     by_kind: dict[str, list[Row]] = {}
     for constraint in constraints:
         by_kind.setdefault(constraint["kind"], []).append(constraint)
@@ -276,8 +315,16 @@ def _table(row: Row, columns: list[Row], constraints: list[Row], indexes: list[R
                 definition=index["definition"],
                 unique=index["is_unique"],
                 columns=tuple(index["columns"]),
+                partial=index["is_partial"],
             )
             for index in indexes
+        ),
+        unlogged=row["is_unlogged"],
+        inherits=tuple(row["inherits"]),
+        partition_by=row["partition_by"],
+        partitions=tuple(
+            Partition(name=part["name"], parent=part["parent"], bound=part["bound"], partition_by=part["partition_by"])
+            for part in partitions
         ),
         rows=row["rows"],
         bytes=row["bytes"],
@@ -295,6 +342,9 @@ def _column(row: Row) -> Column:
         identity=_IDENTITIES[row["identity"]],
         collation=row["collation"],
         sequence=row["sequence"],
+        sequence_options=row["sequence_options"] or "",
+        owns_sequence=row["owns_sequence"] is not False,
+        virtual=row["generated"] == "v",
     )
 
 

@@ -31,7 +31,10 @@ class Column:
     generated: str | None = None
     identity: Identity = ""
     collation: str | None = None
-    sequence: str | None = None  # the sequence it owns (serial, identity), by name
+    sequence: str | None = None  # the sequence it draws from (its own, or a shared one), by name
+    sequence_options: str = ""  # what follows CREATE SEQUENCE name
+    owns_sequence: bool = True
+    virtual: bool = False  # generated when read, not stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,11 @@ class Key:
     columns: tuple[str, ...]
     definition: str
     deferrable: bool = False
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether it is one of periods (WITHOUT OVERLAPS): nothing can be upserted by it."""
+        return " WITHOUT OVERLAPS" in self.definition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +82,17 @@ class Index:
     definition: str
     unique: bool = False
     columns: tuple[str, ...] = ()  # empty for expressions
+    partial: bool = False  # over some rows only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """One partition, at any depth, after those it hangs on; `bound` is what follows PARTITION OF parent."""
+
+    name: str
+    parent: str
+    bound: str
+    partition_by: str | None = None  # what follows PARTITION BY, when it has partitions itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +109,14 @@ class UserType:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Collation:
+    """A collation that somebody made; `definition` is what follows CREATE COLLATION name."""
+
+    name: str
+    definition: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """One source table. `rows` and `bytes` are the source's estimates, for plans only."""
 
@@ -102,17 +129,45 @@ class Table:
     checks: tuple[Constraint, ...] = ()
     exclusions: tuple[Constraint, ...] = ()
     indexes: tuple[Index, ...] = ()
+    unlogged: bool = False
+    partition_by: str | None = None  # what follows PARTITION BY
+    partitions: tuple[Partition, ...] = ()
+    inherits: tuple[str, ...] = ()  # tables whose scans show its rows too, in order
     rows: int = 0
     bytes: int = 0
 
     @property
     def key(self) -> tuple[str, ...]:
         """Columns that name a row: the primary key, else a unique key of NOT NULL columns, else none."""
-        if self.primary_key is not None:
+        if self.primary_key is not None and self._upserts_by(self.primary_key.columns, self.primary_key):
             return self.primary_key.columns
-        required = {column.name for column in self.columns if column.not_null}
-        candidates = [key.columns for key in self.uniques if required.issuperset(key.columns) and not key.deferrable]
-        return min(candidates, key=lambda columns: (len(columns), columns), default=())
+        required = {column.name for column in self.stored if column.not_null}
+        candidates = [key.columns for key in self.uniques if not key.deferrable and self._upserts_by(key.columns, key)]
+        candidates += [index.columns for index in self.indexes if index.unique and index.columns and not index.partial]
+        usable = [columns for columns in candidates if required.issuperset(columns)]
+        return min(usable, key=lambda columns: (len(columns), columns), default=())
+
+    def _upserts_by(self, columns: tuple[str, ...], key: Key) -> bool:
+        return not key.is_temporal and {column.name for column in self.stored}.issuperset(columns)
+
+    @property
+    def key_index(self) -> Index | None:
+        """The index behind `key` when no constraint is: it must stand before the rows come."""
+        keys = self.uniques if self.primary_key is None else (self.primary_key, *self.uniques)
+        if not self.key or any(key.columns == self.key and not key.is_temporal for key in keys):
+            return None
+        for index in self.indexes:
+            if index.unique and not index.partial and index.columns == self.key:
+                return index
+        return None
+
+    @property
+    def only(self) -> str:
+        """What stands before the name in FROM, so that rows of tables that inherit from it are not its own.
+
+        A partitioned table has no rows but those of its partitions.
+        """
+        return "" if self.partition_by else "ONLY "
 
     @property
     def parents(self) -> frozenset[str]:
@@ -139,6 +194,7 @@ class Catalogue:
     tables: tuple[Table, ...]
     types: tuple[UserType, ...] = ()  # in dependency order
     extensions: tuple[str, ...] = ()  # that the tables' types come from, must be in the target
+    collations: tuple[Collation, ...] = ()
 
     def table(self, name: str) -> Table:
         """The table of that name; KeyError if there is none."""
@@ -162,6 +218,7 @@ class Catalogue:
             tables=tuple(_table(table) for table in plain["tables"]),
             types=tuple(UserType(**_tuples(item)) for item in plain["types"]),
             extensions=tuple(plain["extensions"]),
+            collations=tuple(Collation(**item) for item in plain.get("collations", ())),
         )
 
 
@@ -178,8 +235,9 @@ def _table(plain: Mapping[str, Any]) -> Table:
         "checks": Constraint,
         "exclusions": Constraint,
         "indexes": Index,
+        "partitions": Partition,
     }.items():
-        parts[name] = tuple(kind(**_tuples(item)) for item in parts[name])
+        parts[name] = tuple(kind(**_tuples(item)) for item in parts.get(name, ()))
     if parts["primary_key"] is not None:
         parts["primary_key"] = Key(**_tuples(parts["primary_key"]))
     return Table(**parts)

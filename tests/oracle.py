@@ -57,7 +57,8 @@ WHERE c.relnamespace = %s::regnamespace AND c.relkind IN ('r', 'p') AND k.contyp
 """
 INDEXES = """
 SELECT c.relname::text, i.relname::text,
-       replace(pg_get_indexdef(i.oid), format(' ON %%I.%%I', n.nspname, c.relname), format(' ON %%I', c.relname))
+       replace(replace(pg_get_indexdef(i.oid), format(' ON %%I.%%I', n.nspname, c.relname), format(' ON %%I', c.relname)),
+               format(' ON ONLY %%I.%%I', n.nspname, c.relname), format(' ON ONLY %%I', c.relname))
 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.oid = %s::regnamespace AND c.relkind IN ('r', 'p')

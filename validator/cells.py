@@ -166,7 +166,8 @@ def parts_of(connection: Connection, plan: TablePlan, most: int) -> list[Part]:
     """Ranges of the table's blocks, at most `most` of them; together they are the whole table."""
     with named_errors("target", f"{plan.name}: size"):
         row = connection.execute(
-            "SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::bigint", (plan.relation("target"),)
+            "SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::bigint",
+            (plan.relation("target").removeprefix("ONLY "),),
         ).fetchone()
     blocks = int(row[0]) if row else 0
     count = max(1, min(most, blocks // _PART_BLOCKS + 1))

@@ -102,10 +102,11 @@ class Fetcher:
             f"t.{quote_ident(cell.name)} = k.{name}::{type_}"
             for cell, name, type_ in zip(plan.key, names, types, strict=True)
         )
+        on, relation = on.replace("%", "%%"), plan.relation(side).replace("%", "%%")
         columns = ", ".join([*(getattr(cell, side) for cell in plan.key), *texts]).replace("%", "%%")
         query = (
             f"SELECT {columns} FROM unnest({', '.join('%s::text[]' for _ in names)}) AS k({', '.join(names)})"
-            f" JOIN {plan.relation(side)} t ON {on}"
+            f" JOIN {relation} t ON {on}"
         )
         parameters = [[key[number] for key in keys] for number in range(len(names))]
         with named_errors(side, f"{plan.name}: rows by key"):

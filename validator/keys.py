@@ -107,7 +107,7 @@ class ForeignKeyLook:
         )
 
     def _referring(self, target: Connection, table: Table, key: ForeignKey) -> int:
-        query = f"SELECT count(*) FROM {quote_qualified(self.schema, table.name)} c WHERE {_given(key)}"
+        query = f"SELECT count(*) FROM {table.only}{quote_qualified(self.schema, table.name)} c WHERE {_given(key)}"
         with named_errors("target", f'{table.name}: foreign key "{key.name}"'):
             row = target.execute(query.encode()).fetchone()
         return row[0] if row else 0
@@ -119,8 +119,8 @@ class ForeignKeyLook:
         pairs = zip(key.parent_columns, key.columns, strict=True)
         match = " AND ".join(f"p.{quote_ident(parent)} = c.{quote_ident(child)}" for parent, child in pairs)
         query = (
-            f"SELECT {texts}, count(*) FROM {quote_qualified(self.schema, table.name)} c WHERE {_given(key)}"
-            f" AND NOT EXISTS (SELECT FROM {quote_qualified(self.schema, key.parent)} p WHERE {match}) GROUP BY {columns}"
+            f"SELECT {texts}, count(*) FROM {table.only}{quote_qualified(self.schema, table.name)} c"
+            f" WHERE {_given(key)} AND NOT EXISTS (SELECT FROM {self.catalogue.table(key.parent).only}{quote_qualified(self.schema, key.parent)} p WHERE {match}) GROUP BY {columns}"
         )
         with (
             named_errors("target", f'{table.name}: foreign key "{key.name}"'),
@@ -170,27 +170,36 @@ def _given(key: ForeignKey) -> str:
     return " AND ".join(f"c.{quote_ident(column)} IS NOT NULL" for column in key.columns)
 
 
+def _plain(sql: str) -> str:
+    """Text for a statement with parameters, where a % in a name must not begin one."""
+    return sql.replace("%", "%%")
+
+
 def _ask_source(
     source: Connection, table: Table, parent: Table, key: ForeignKey, orphans: Sequence[_Orphan]
 ) -> list[_AtSource]:
     """For each key: how many children have it at the source, and which parent it leads to there."""
     numbers = range(len(key.columns))
     types = [table.column(column).type for column in key.columns]
-    casts = ", ".join(f"k{number}::{types[number]} AS k{number}" for number in numbers)
-    child = " AND ".join(f"c.{quote_ident(key.columns[number])} = asked.k{number}" for number in numbers)
-    to_parent = " AND ".join(f"p.{quote_ident(key.parent_columns[number])} = asked.k{number}" for number in numbers)
+    casts = ", ".join(f"k{number}::{_plain(types[number])} AS k{number}" for number in numbers)
+    child = " AND ".join(f"c.{_plain(quote_ident(key.columns[number]))} = asked.k{number}" for number in numbers)
+    to_parent = " AND ".join(
+        f"p.{_plain(quote_ident(key.parent_columns[number]))} = asked.k{number}" for number in numbers
+    )
+    of_child = _plain(quote_qualified(table.schema, table.name))
+    of_parent = _plain(quote_qualified(parent.schema, parent.name))
     named = parent.key or key.parent_columns
-    parent_texts = ", ".join(text_expression(parent.column(column), "p") for column in named).replace("%", "%%")
+    parent_texts = _plain(", ".join(text_expression(parent.column(column), "p") for column in named))
     arrays = ", ".join("%s::text[]" for _ in numbers)
     query = f"""
         WITH asked AS MATERIALIZED (
           SELECT n, {casts} FROM unnest({arrays}) WITH ORDINALITY AS k({", ".join(f"k{number}" for number in numbers)}, n)
         ), children AS (
           SELECT asked.n, count(*) AS rows FROM asked
-          JOIN {quote_qualified(table.schema, table.name)} c ON {child} GROUP BY asked.n
+          JOIN {table.only}{of_child} c ON {child} GROUP BY asked.n
         ), parents AS (
           SELECT asked.n, ARRAY[{parent_texts}] AS key FROM asked
-          JOIN {quote_qualified(parent.schema, parent.name)} p ON {to_parent}
+          JOIN {parent.only}{of_parent} p ON {to_parent}
         )
         SELECT coalesce(children.rows, 0), parents.key
         FROM asked LEFT JOIN children USING (n) LEFT JOIN parents USING (n) ORDER BY asked.n

@@ -93,8 +93,8 @@ class TablePlan:
         return self.table.name
 
     def relation(self, side: str) -> str:
-        """The table on one side, quoted."""
-        return quote_qualified(self.table.schema if side == "source" else self.schema, self.name)
+        """What follows FROM on one side: the table, quoted, without what inherits from it."""
+        return self.table.only + quote_qualified(self.table.schema if side == "source" else self.schema, self.name)
 
     @property
     def bound(self) -> tuple[Cell, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runtime.postgres import Connection, Side
 from schemas.canonical import Method, fingerprint_sql, sums_sql
@@ -63,6 +63,9 @@ class Scan:
     seconds: float
 
 
+_MOST_SUMMED = 300  # a statement has at most 1,664 outputs, and up to five are needed for each
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What a pass adds up; the count always. Nothing is computed that nobody asked for."""
@@ -75,8 +78,13 @@ class Wanted:
 
 
 def scan(connection: Connection, plan: TablePlan, side: Side, wanted: Wanted, known_kids: Sequence[int] = ()) -> Scan:
-    """Read every row of one side once."""
+    """Read every row of one side once; where many columns are added up, once for each `_MOST_SUMMED` of them."""
     began = time.monotonic()
+    if wanted.columns and len(plan.summed) > _MOST_SUMMED:
+        first = scan(connection, replace(plan, summed=plan.summed[:_MOST_SUMMED]), side, wanted, known_kids)
+        others = replace(plan, summed=plan.summed[_MOST_SUMMED:], noticed=())
+        rest = scan(connection, others, side, Wanted(clear=False, sealed=False, envelopes=False))
+        return replace(first, columns={**first.columns, **rest.columns}, seconds=time.monotonic() - began)
     with named_errors(side, f"{plan.name}: scan of the {side}"):
         row = connection.execute(scan_sql(plan, side, wanted, known_kids).encode()).fetchone()
     assert row is not None

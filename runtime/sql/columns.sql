@@ -4,28 +4,33 @@ SELECT a.attrelid::bigint AS oid,
        a.attname::text AS name,
        a.atttypid::bigint AS type_oid,
        format_type(a.atttypid, a.atttypmod) AS type,
-       a.attnotnull AS not_null,
+       a.attnotnull AND NOT EXISTS (  -- one that was never validated may not hold
+           SELECT FROM pg_constraint k
+           WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated
+       ) AS not_null,
        pg_get_expr(d.adbin, d.adrelid) AS expression,
        a.attgenerated::text AS generated,
        a.attidentity::text AS identity,
        CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END AS collation,
        sequence.name AS sequence,
-       EXISTS (
-           SELECT FROM pg_sequence q WHERE q.seqrelid = sequence.oid AND (q.seqincrement <> 1 OR q.seqcycle)
-       ) AS counts_oddly
+       sequence.is_own AS owns_sequence,
+       (SELECT format('AS %s INCREMENT BY %s MINVALUE %s MAXVALUE %s START WITH %s CACHE %s%s', format_type(q.seqtypid, NULL),
+                      q.seqincrement, q.seqmin, q.seqmax, q.seqstart, q.seqcache, CASE WHEN q.seqcycle THEN ' CYCLE' ELSE '' END)
+        FROM pg_sequence q WHERE q.seqrelid = sequence.oid) AS sequence_options
 FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN LATERAL (
-    SELECT s.oid, s.relname::text AS name
+    SELECT s.oid, s.relname::text AS name, true AS is_own
     FROM pg_depend p JOIN pg_class s ON s.oid = p.objid AND s.relkind = 'S'
     WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
       AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype IN ('a', 'i')
     UNION ALL
-    SELECT s.oid, s.relname::text
+    SELECT s.oid, s.relname::text, false
     FROM pg_depend p JOIN pg_class s ON s.oid = p.refobjid AND s.relkind = 'S'
     WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass
+    ORDER BY is_own DESC
     LIMIT 1
 ) AS sequence ON true
 WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition

@@ -3,6 +3,7 @@ SELECT i.indrelid::bigint AS oid,
        x.relname::text AS name,
        replace(pg_get_indexdef(i.indexrelid, 0, true), ' ON ONLY ', ' ON ') AS definition,
        i.indisunique AS is_unique,
+       i.indpred IS NOT NULL AS is_partial,
        CASE WHEN 0 = ANY (i.indkey::int2[]) THEN ARRAY[]::text[] ELSE ARRAY(
            SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS place(attnum, number)
            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = place.attnum

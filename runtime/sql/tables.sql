@@ -27,6 +27,7 @@ WITH heap AS (
 SELECT c.oid::bigint AS oid,
        c.relname::text AS name,
        c.relkind = 'p' AS is_partitioned,
+       pg_get_partkeydef(c.oid) AS partition_by,
        c.relpersistence = 'u' AS is_unlogged,
        coalesce(estimate.rows, 0) AS rows,
        coalesce(estimate.bytes, 0) AS bytes,
@@ -35,7 +36,11 @@ SELECT c.oid::bigint AS oid,
        ARRAY(
            SELECT child.relname::text FROM pg_inherits i JOIN pg_class child ON child.oid = i.inhrelid
            WHERE i.inhparent = c.oid AND c.relkind = 'r' ORDER BY child.relname
-       ) AS children
+       ) AS children,
+       ARRAY(
+           SELECT above.relname::text FROM pg_inherits i JOIN pg_class above ON above.oid = i.inhparent
+           WHERE i.inhrelid = c.oid ORDER BY i.inhseqno
+       ) AS inherits
 FROM pg_class c
 LEFT JOIN estimate ON estimate.root = c.oid
 WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
