@@ -22,6 +22,7 @@ from schemas.toml_text import toml_key, toml_string
 _SAMPLED_ROWS = 25  # from the beginning of a table, and as many from its last quarter
 _SAMPLED_BYTES = 4_000  # of a stored value; larger ones are documents, and fetching them would cost
 _SAMPLED_CHARACTERS = 1_000
+_SMALL_TABLE_BYTES = 100_000
 _LINES_SHOWN = 40
 
 
@@ -91,6 +92,8 @@ def _query(table: Table, columns: Sequence[str]) -> str:
         for name in map(quote_ident, columns)
     )
     rows = quote_qualified(table.schema, table.name)
+    if table.bytes <= _SMALL_TABLE_BYTES:
+        return f"SELECT {cells} FROM {rows} t LIMIT {2 * _SAMPLED_ROWS}"
     pages = f"pg_relation_size({quote_literal(rows)}::regclass) / current_setting('block_size')::int"
     return (
         f"(SELECT {cells} FROM {rows} t LIMIT {_SAMPLED_ROWS}) UNION ALL (SELECT {cells} FROM {rows} t "

@@ -425,6 +425,8 @@ def kind_of_name(column: str, form: Form, table: str = "") -> str | None:
     ('e-mail', None)
     >>> kind_of_name("name", Form.TEXT, "customers"), kind_of_name("name", Form.TEXT, "products")
     ('name of a person', None)
+    >>> kind_of_name("line1", Form.TEXT, "user_addresses"), kind_of_name("line1", Form.TEXT, "poems")
+    ('address', None)
     """
     if form is Form.NOTHING:
         return None
@@ -436,6 +438,8 @@ def kind_of_name(column: str, form: Form, table: str = "") -> str | None:
             return kind.kind
     if form in _ANY_TEXT and len(words) == 1 and _is_of_people(table):
         return _OF_PEOPLE.get(words[0])
+    if form is Form.TEXT and words[0] in {"line", "city"} and re.search(r"address(es)?$", table.lower()):
+        return "address"
     return None
 
 
