@@ -20,6 +20,9 @@ WIDE_ROW_BYTES = 1_000_000
 _BY_NAME = re.compile(
     r"reg(class|proc|procedure|oper|operator|type|role|namespace|config|dictionary|collation)(\[\])?|aclitem(\[\])?"
 )
+_NEVER_WRITTEN = re.compile(
+    r"(pg_(node_tree|ndistinct|dependencies|mcv_list|brin_(bloom|minmax_multi)_summary)|(\w+\.)?g(tsvector|_?hstore|_?trgm))(\[\])?"
+)
 _WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
 
 
@@ -192,12 +195,32 @@ def _of_types(survey: Survey, table: Table) -> Iterator[Oddity]:
     for found in survey.needed_types([table]):
         if found.extension is None and found.schema not in survey.schemas:
             yield _foreign_type(table, found)
+        elif found.kind in {"domain", "composite"} and re.search(r"\bxml\b", found.definition or ""):
+            yield Oddity(
+                severity=Severity.WARNING,
+                table=table.name,
+                text=f'uses the type "{found.name}", which has xml inside: an encoding in its declaration is not kept',
+                hint="it means nothing: PostgreSQL keeps all text in the encoding of the database",
+            )
     for column in table.columns:
         if _BY_NAME.fullmatch(column.type):
             yield Oddity(
                 severity=Severity.WARNING,
                 table=table.name,
                 text=f'"{column.name}" is {column.type}: its values name objects, which must be in the target when a row arrives',
+            )
+        elif _NEVER_WRITTEN.fullmatch(column.type):
+            yield Oddity(
+                severity=Severity.ERROR,
+                table=table.name,
+                text=f'"{column.name}" is {column.type}: PostgreSQL prints such values and takes none',
+                hint="leave the table out, or make the column text in the source",
+            )
+        elif column.type in {'"char"', '"char"[]'}:
+            yield Oddity(
+                severity=Severity.NOTICE,
+                table=table.name,
+                text=f'"{column.name}" is {column.type}: a byte over 127 in it is no text; before PostgreSQL 16 it stops the snapshot',
             )
         elif column.type == "oid":
             yield Oddity(
