@@ -98,10 +98,10 @@ class Opener:
             for place, sealed in enumerate(self._plan.sealed)
         ]
         opened: list[OpenedRow] = []
-        for number, row in enumerate(rows):
-            cells = tuple(column[number] for column in columns)
+        cells_of_rows = zip(*columns, strict=True) if columns else [()] * len(rows)
+        for row, cells in zip(rows, cells_of_rows, strict=True):
             failed: tuple[str, ...] = ()
-            if any(cell is _FAILED for cell in cells):
+            if _FAILED in cells and any(cell is _FAILED for cell in cells):
                 pairs = zip(self._plan.sealed, cells, strict=True)
                 failed = tuple(sealed.name for sealed, cell in pairs if cell is _FAILED)
             opened.append(OpenedRow(tuple(row[:bound]), cells, failed))
