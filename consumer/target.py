@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import errors
 
 from consumer import definitions
-from consumer.fitting import Found, missing_statements
-from runtime.introspect import read_survey
+from consumer.theirs import see_theirs
 from runtime.postgres import Connection, explain, is_transient, use_schema
 from runtime.reporting import Notice, Report
 from schemas.catalogue import Catalogue, Key, Table, UserType
@@ -70,6 +70,7 @@ def pre_data(target: Target, report: Report) -> Mapping[str, bool]:
                     _type(target, item)
                 for table in target.catalogue.tables:
                     _table(target, table, report)
+                _see_partitions(target)
                 _drop_secondary(target)
                 _leave_parents(target)
                 for table in target.catalogue.tables:
@@ -186,8 +187,35 @@ def _table(target: Target, table: Table, report: Report) -> None:
 
 def _partitions(target: Target, table: Table) -> None:
     for item in definitions.create_partitions(table):
-        if not _regclass(target, item.name):
-            target.connection.execute(item.statement.encode())
+        if _regclass(target, item.name):
+            continue
+        try:
+            with target.connection.transaction():
+                target.connection.execute(item.statement.encode())
+        except (errors.CheckViolation, errors.InvalidObjectDefinition):
+            raise _other_partitions(target, table) from None
+
+
+def _see_partitions(target: Target) -> None:
+    wanted = {(item.name, item.bound): table for table in target.catalogue.tables for item in table.partitions}
+    if not wanted:
+        return
+    rows = target.connection.execute(
+        """
+        SELECT c.relname::text, pg_get_expr(c.relpartbound, c.oid) FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relispartition
+        """,
+        (target.schema,),
+    ).fetchall()
+    for key in wanted.keys() - set(rows):
+        raise _other_partitions(target, wanted[key])
+
+
+def _other_partitions(target: Target, table: Table) -> Refused:
+    return Refused(
+        f'schema "{target.schema}": "{table.name}" is partitioned otherwise than in the source by now',
+        hint="`consumer rollback`, then `consumer run` builds it anew from the log; or change its partitions by hand",
+    )
 
 
 def _open_identities(target: Target, table: Table) -> None:
@@ -325,7 +353,10 @@ def _is_empty(target: Target, table: Table) -> bool:
 def _see_fitting(target: Target) -> None:
     """Compare each table with what is to be written into it; say everything at once."""
     if not target.is_ours:
-        _see_theirs(target)
+        empty = {
+            table.name: _is_empty(target, table) for table in target.catalogue.tables if _regclass(target, table.name)
+        }
+        see_theirs(target.connection, target.schema, target.catalogue, target.mappings, empty)
         return
     found = _found_columns(target)
     problems: list[str] = []
@@ -335,33 +366,6 @@ def _see_fitting(target: Target) -> None:
         raise Refused(
             f'schema "{target.schema}" was built from another catalogue:\n  ' + "\n  ".join(problems),
             hint="`consumer rollback`, then `consumer run` builds it anew from the log",
-        )
-
-
-def _see_theirs(target: Target) -> None:
-    survey = read_survey(target.connection, [target.schema], side="target")
-    with_rows = {table.name for table in survey.tables if not _is_empty(target, table)}
-    relations = target.connection.execute(
-        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s",
-        (target.schema,),
-    ).fetchall()
-    types = [item for item in survey.types.values() if item.schema == target.schema]
-    found = Found(
-        tables={table.name: table for table in survey.tables},
-        types={
-            item.name: UserType(name=item.name, kind=item.kind, definition=item.definition or "", labels=item.labels)  # type: ignore[arg-type]
-            for item in types
-        },
-        relations=frozenset(name for (name,) in relations),
-        with_rows=frozenset(with_rows),
-    )
-    statements = missing_statements(target.catalogue, target.mappings, found)
-    if statements:
-        path = f"SET search_path TO {quote_ident(target.schema)}, public;"
-        raise Refused(
-            f'schema "{target.schema}" cannot take the tenant\'s rows; it would with these statements:\n  '
-            + "\n  ".join((path, *statements)),
-            hint="run them in the target and start again, or let the replicator build a schema of its own",
         )
 
 

@@ -50,6 +50,8 @@ def compare_schema(
     if target is None:
         problems.append(("", "the table is missing"))
     else:
+        if not is_theirs:
+            problems += _shape(table, target)
         problems += _columns(mapping, target, is_theirs=is_theirs)
         problems += _keys(mapping, target, _at_once if is_theirs else str)
         problems += _foreign_keys(table, target, _at_once if is_theirs else _without_state)
@@ -120,6 +122,19 @@ def _bare(type_: str) -> str:
     return type_.removesuffix("[]")
 
 
+def _shape(table: Table, target: Table) -> Iterator[tuple[str, str]]:
+    if target.partition_by != table.partition_by:
+        yield "", f"is partitioned by {target.partition_by or 'nothing'}, must be by {table.partition_by or 'nothing'}"
+    elif set(target.partitions) != set(table.partitions):
+        names = sorted({item.name for item in {*target.partitions} ^ {*table.partitions}})
+        yield "", f"its partitions are not those of the source: {', '.join(names)}"
+    if target.unlogged != table.unlogged:
+        yield "", f"is {'' if target.unlogged else 'not '}unlogged, must {'' if table.unlogged else 'not '}be"
+    if target.inherits != table.inherits:
+        there, here = ", ".join(target.inherits) or "nothing", ", ".join(table.inherits) or "nothing"
+        yield "", f"inherits from {there}, must from {here}"
+
+
 def _columns(mapping: TableMapping, target: Table, *, is_theirs: bool) -> Iterator[tuple[str, str]]:
     found = {column.name: column for column in target.columns}
     treated = {column.name: column for column in mapping.columns}
@@ -127,7 +142,7 @@ def _columns(mapping: TableMapping, target: Table, *, is_theirs: bool) -> Iterat
         if column.name not in found:
             yield column.name, "the column is missing"
             continue
-        yield from _column(column, treated.get(column.name), found[column.name])
+        yield from _column(column, treated.get(column.name), found[column.name], is_theirs=is_theirs)
     for added in mapping.added:
         if added.name not in found:
             yield added.name, "the added column is missing"
@@ -141,7 +156,9 @@ def _columns(mapping: TableMapping, target: Table, *, is_theirs: bool) -> Iterat
         yield name, "a column that neither the source nor the migration has"
 
 
-def _column(column: Column, treated: ColumnMapping | None, found: Column) -> Iterator[tuple[str, str]]:
+def _column(
+    column: Column, treated: ColumnMapping | None, found: Column, *, is_theirs: bool
+) -> Iterator[tuple[str, str]]:
     expected_type = column.type if treated is None else treated.target_type
     if found.type != expected_type:
         yield column.name, f"type is {found.type}, must be {expected_type}"
@@ -155,7 +172,7 @@ def _column(column: Column, treated: ColumnMapping | None, found: Column) -> Ite
         if found.default is not None:
             yield column.name, "has a default, which would be a value of the wrong kind"
         return
-    if found.identity != column.identity:
+    if found.identity != column.identity and not (is_theirs and found.identity and column.identity):
         yield column.name, f"identity is {found.identity or 'none'}, must be {column.identity or 'none'}"
     elif found.default != column.default:
         yield column.name, "the default differs from the source's" if found.default else "the default is missing"

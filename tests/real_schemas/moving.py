@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.oracle import differences
 from tests.real_schemas.schemas import RealSchema
-from tests.tenant import Tenant, fresh_databases
+from tests.tenant import QUIET, Tenant, fresh_databases
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ def move(schema: RealSchema, server_url: str, bootstrap: str, folder: Path) -> M
             "MIGRATION": str(file),
         }
         with closing(Tenant(name, environment)) as tenant:
-            tenant("producer", "snapshot", *_flags(tenant), "--progress", "none")
+            # nobody classifies personal data in a schema of a package
+            tenant("producer", "snapshot", "--accept-unclassified", *QUIET)
             tenant.load()
             process = tenant.start("validator", "reconcile", "--json")
             said, _ = process.communicate(timeout=150)
@@ -54,9 +55,3 @@ def move(schema: RealSchema, server_url: str, bootstrap: str, folder: Path) -> M
                 process.returncode,
                 said,
             )
-
-
-def _flags(tenant: Tenant) -> tuple[str, ...]:
-    """Nobody classifies personal data in a schema of a package."""
-    said = tenant("producer", "snapshot", "--help").stdout
-    return ("--accept-unclassified",) if "--accept-unclassified" in said else ()
