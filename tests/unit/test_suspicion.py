@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from schemas.catalogue import Catalogue, Column, Constraint, Key, Table, UserType
-from schemas.suspicion import Form, Proposal, kind_of_name, suspicions, worth_sampling
+from schemas.suspicion import Proposal, suspicions, worth_sampling
 from schemas.telltale import kind_of_values
+from schemas.telltale_names import Form, kind_of_name
 
 
 @pytest.mark.parametrize(
