@@ -85,7 +85,12 @@ def test_rawdogs_source_is_read_as_it_was_written(make_database: MakeDatabase) -
         "to_tsvector('english'::regconfig, ((title || ' '::text) || COALESCE(\"desc\", ''::text)))"
     )
     assert catalogue.table("balance_transactions").column("id") == Column(
-        name="id", type="bigint", not_null=True, identity="always", sequence="balance_transactions_id_seq"
+        name="id",
+        type="bigint",
+        not_null=True,
+        identity="always",
+        sequence="balance_transactions_id_seq",
+        sequence_options="AS bigint INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1",
     )
     assert catalogue.table("creators").column("email").type == "citext"
     assert Catalogue.from_json(catalogue.to_json()).to_json() == catalogue.to_json()

@@ -1,0 +1,31 @@
+-- What happens to shapes.sql between the first generation and the second: values change, swap, vanish and come.
+UPDATE no_key SET b = 'changed' WHERE a = 2;
+DELETE FROM no_key WHERE a IS NULL;
+UPDATE key_of_index SET c = -c; DELETE FROM key_of_index WHERE a = 0; INSERT INTO key_of_index VALUES (0, 'new', 1);
+UPDATE key_of_constraint SET c = -c;
+UPDATE key_text SET n = n + 10; DELETE FROM key_text WHERE a = 'A';
+UPDATE key_text SET d = upper(d::text) WHERE d = 'a';
+UPDATE key_citext SET a = upper(a::text);
+UPDATE key_numeric SET a = 1.1 WHERE a = 1.10; UPDATE key_numeric SET n = -n; DELETE FROM key_numeric WHERE a = 'Infinity';
+UPDATE key_mixed SET e = '0' WHERE e = 0;
+UPDATE key_array SET c = '{changed}';
+UPDATE child SET pc = NULL, a = NULL, b = NULL; DELETE FROM child WHERE id > 15;
+UPDATE parent SET code = 'c' || ((id % 20) + 1) || '!'; UPDATE parent SET a = a + 1000; DELETE FROM parent WHERE id = 20;
+UPDATE tree SET up = NULL; UPDATE tree SET up = 2 WHERE id = 1;
+DELETE FROM orphan WHERE id = 1;
+UPDATE uniques SET c = 11 - c, b = 'b' || (11 - id) || '?', e = int4range(20 - id, 21 - id);
+UPDATE deferrable_key SET id = 6 - id; INSERT INTO deferrable_key VALUES (6, 6);
+UPDATE generated SET a = a + 1; INSERT INTO generated (a) VALUES (99); DELETE FROM generated WHERE id = 1;
+UPDATE identities SET always = DEFAULT WHERE id = '1'; INSERT INTO identities (id) VALUES ('new');
+INSERT INTO counting (big) VALUES (DEFAULT); INSERT INTO shares_two SELECT FROM generate_series(1, 2);
+UPDATE by_range SET n = -id; UPDATE by_range SET day = day + 400 WHERE id % 2 = 0 AND id NOT IN (SELECT range_id FROM of_partitioned);
+CREATE TABLE by_range_z2031 PARTITION OF by_range FOR VALUES FROM ('2031-01-01') TO ('2032-01-01');
+INSERT INTO by_range VALUES (77, '2031-05-05'), (78, '2035-05-05');
+UPDATE by_hash SET id = id + 1;
+DELETE FROM partitioned_child WHERE id = 2; INSERT INTO partitioned_child VALUES (3, 2);
+UPDATE animal SET name = 'both'; INSERT INTO animal VALUES (3, 'c'); DELETE FROM ONLY animal WHERE id = 2; INSERT INTO dog VALUES (9, 'd', false);
+UPDATE unlogged SET a = 'y'; DELETE FROM unlogged WHERE id = 1;
+INSERT INTO nothing VALUES (1, 'no longer'); DELETE FROM fewer WHERE id = 2; UPDATE fewer SET late = NULL;
+UPDATE columns_1590 SET c1590 = 7, c2 = 5; INSERT INTO columns_1590 (c1) VALUES (9);
+-- the names of the keys that PostgreSQL makes for each partition go by the order in which they are made
+ALTER TABLE of_partitioned DROP CONSTRAINT of_partitioned_day_range_id_fkey, ADD FOREIGN KEY (day, range_id) REFERENCES by_range;
