@@ -281,6 +281,7 @@ def is_row_fault(error: psycopg.Error | str | None) -> bool:
 
 
 _HINTS = {
+    "0A000": "the server was built without what this needs; values of xml need one that was built with libxml",
     "25006": "the session or the server is read-only; name a server that may be written",
     "42501": "grant the role what is missing, or connect as a role that has it",
     "53100": "make room on the server's disk, then start again: nothing is lost",
