@@ -153,6 +153,8 @@ def test_a_row_that_the_target_refused_is_applied_when_the_target_lets_it(shop: 
         " percent double precision, migrated_at timestamptz);"
         "CREATE TABLE SHOP.visits (at timestamptz, page text, migrated_at timestamptz)"
     )
+    refused = shop.load(code=4)
+    shop.query(refused.partition("with these statements:\n")[2].partition("\nhint:")[0])
     shop.load(code=1)
     reasons = {row["sqlstate"] for row in json.loads(shop("consumer", "quarantine", "list", "--json"))}
     assert reasons == {"", "23514", "23503"}
