@@ -12,11 +12,13 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from runtime.introspect import read_checked_catalogue
+from producer.oddities import find_oddities
+from runtime.introspect import read_checked_catalogue, read_source
 from runtime.postgres import Connection, explain
 from schemas.catalogue import Catalogue, Table
-from schemas.errors import SourceError
-from schemas.migration import Migration
+from schemas.errors import ConfigurationError, SourceError
+from schemas.migration import Migration, MigrationError
+from schemas.oddity import Severity
 from schemas.sql import quote_qualified
 
 _TABLES_PER_LOCK = 500
@@ -61,7 +63,7 @@ def hold_catalogue(connection: Connection, migration: Migration) -> Held:
         SourceError: a table is locked by another session, may not be read, or they change all the time.
     """
     try:
-        catalogue = read_checked_catalogue(connection, migration)
+        catalogue = _checked(connection, migration)
         for _ in range(_LOCK_TRIES):
             connection.rollback()
             _lock(connection, catalogue.tables)
@@ -127,6 +129,21 @@ def wal_bytes(position: str) -> int:
     """
     high, _, low = position.partition("/")
     return (int(high, 16) << 32) + int(low, 16)
+
+
+def _checked(connection: Connection, migration: Migration) -> Catalogue:
+    """The catalogue, when the migration fits it and the plan sees nothing that cannot be moved."""
+    survey = read_source(connection, migration)
+    if problems := survey.problems(migration):
+        raise MigrationError(problems)
+    wrong = [item for item in find_oddities(survey, migration) if item.severity is Severity.ERROR]
+    if wrong:
+        told = [f"{item.table}: {item.text}" if item.table else item.text for item in wrong]
+        raise ConfigurationError(
+            "this source cannot be moved as it is:\n  " + "\n  ".join(told),
+            hint=f"{wrong[0].hint}; `producer plan` says more",
+        )
+    return survey.catalogue(migration)
 
 
 def _partitioned(connection: Connection, catalogue: Catalogue) -> frozenset[str]:
