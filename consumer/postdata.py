@@ -57,7 +57,7 @@ def post_data(target: Target, doubts: Doubts, report: Report) -> tuple[ForeignKe
             _join_parents(target)
         _sequences(target)
         for table in target.catalogue.tables:
-            _close_identities(target, table)
+            close_identities(target, table)
             target.connection.execute(f"ANALYZE {quote_ident(table.name)}".encode())
         _grant(target)
     except psycopg.Error as error:
@@ -154,7 +154,8 @@ def _unlogged(target: Target, table: Table) -> None:
         target.connection.execute(f"ALTER TABLE {quote_ident(table.name)} SET UNLOGGED".encode())
 
 
-def _close_identities(target: Target, table: Table) -> None:
+def close_identities(target: Target, table: Table) -> None:
+    """Make columns GENERATED ALWAYS again: all rows are in."""
     for name in definitions.always_columns(target.mappings[table.name]):
         target.connection.execute(
             f"ALTER TABLE {quote_ident(table.name)} ALTER COLUMN {quote_ident(name)} SET GENERATED ALWAYS".encode()

@@ -56,8 +56,10 @@ def prune(
     for item in reversed(tuple(tables)):
         if item.was_empty and item.attempt == 1:
             continue  # all its rows are of this attempt
-        name = quote_ident(item.table_name)
-        column = quote_ident(target.mappings[item.table_name].migrated_at)
+        mapping = target.mappings[item.table_name]
+        # The statements have a parameter: a % in a name must not begin another.
+        name = (mapping.table.only + quote_ident(item.table_name)).replace("%", "%%")
+        column = quote_ident(mapping.migrated_at).replace("%", "%%")
         if item.table_name in held:
             if _has_older(target, name, column, item):
                 report(Notice(f"{item.table_name}: vanished rows stay until the rows in quarantine are settled"))

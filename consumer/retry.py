@@ -18,11 +18,13 @@ from psycopg import Rollback
 from consumer.apply import Loader, Rows
 from consumer.generation import settle_constraints
 from consumer.inspect import record_at
+from consumer.postdata import close_identities
 from consumer.prune import prune
 from consumer.quarantine import quarantined
 from consumer.refusal import Refusal
 from consumer.sealed_row import RowSeal
 from consumer.session import Session
+from consumer.target import Target, open_identities
 from consumer.transform import TablePlan
 from runtime.advance import settle_quarantined
 from runtime.control import open_value
@@ -31,6 +33,7 @@ from runtime.postgres import Connection, explain, is_row_fault, use_schema
 from runtime.progress import GenerationState, Progress, QuarantinedRow, TableState, instant_text, read_progress
 from runtime.reporting import Notice, Report
 from schemas.batch import decode
+from schemas.catalogue import Catalogue
 from schemas.errors import LogError
 from schemas.records import Position, TableStarted, WireColumn
 
@@ -78,6 +81,8 @@ def retry(session: Session, connection: Connection, report: Report, tables: Sequ
         if len(refused) == len(left):
             break
         left = refused
+    if ready and not applied:
+        work.close_identities()
     if applied:
         _finish(session, connection, {row.generation for row in ready}, report)
     return Retried(applied, len(ready) - applied, len(rows) - len(ready))
@@ -184,6 +189,7 @@ class Work:
             self._last = place
         if place not in self._loaders:
             plan = self._plan(row)
+            open_identities(self._target(row), plan.mapping.table)
             is_computed = any(added.sql is not None for added in plan.mapping.added)
             self._loaders[place] = Loader(
                 connection=self.connection,
@@ -192,6 +198,22 @@ class Work:
                 checks_at_commit=not self.progress.tenant.made_schema,
             )
         return self._loaders[place]
+
+    def close_identities(self) -> None:
+        """Undo what the loaders opened, when nothing else will finish the schema."""
+        if self.progress.running is None and self._last is not None:
+            generation = max(number for number, _ in self._loaders)
+            catalogue = self.progress.generations[generation].catalogue
+            target = self._target_of(catalogue)
+            for table in catalogue.tables:
+                if (generation, table.name) in self._loaders:
+                    close_identities(target, table)
+
+    def _target(self, row: QuarantinedRow) -> Target:
+        return self._target_of(self.progress.generations[row.generation].catalogue)
+
+    def _target_of(self, catalogue: Catalogue) -> Target:
+        return self.session.tenant_target(self.connection, catalogue, is_ours=self.progress.tenant.made_schema)
 
     def _plan(self, row: QuarantinedRow) -> TablePlan:
         generation = self.progress.generations[row.generation]

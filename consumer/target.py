@@ -77,7 +77,7 @@ def pre_data(target: Target, report: Report) -> Mapping[str, bool]:
                     _plain_key(target, table)
         _see_fitting(target)
         for table in target.catalogue.tables:
-            _open_identities(target, table)
+            open_identities(target, table)
         return {table.name: _is_empty(target, table) for table in target.catalogue.tables}
     except psycopg.Error as error:
         if is_transient(error):
@@ -218,7 +218,7 @@ def _other_partitions(target: Target, table: Table) -> Refused:
     )
 
 
-def _open_identities(target: Target, table: Table) -> None:
+def open_identities(target: Target, table: Table) -> None:
     """Let upserts write the columns that are GENERATED ALWAYS; post-data closes them again."""
     rows = target.connection.execute(
         """

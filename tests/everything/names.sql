@@ -27,6 +27,8 @@ CREATE TABLE control (id integer PRIMARY KEY, n text);
 CREATE TABLE _control (id integer PRIMARY KEY, n text);
 CREATE TABLE "." (id integer PRIMARY KEY);
 CREATE TABLE ".." (id integer PRIMARY KEY);
+CREATE TABLE "100% %s" ("%" integer PRIMARY KEY, "%s" integer REFERENCES "100% %s");
+INSERT INTO "100% %s" VALUES (1, NULL), (2, 1), (3, 2);
 INSERT INTO control VALUES (1, 'x'); INSERT INTO _control VALUES (2, 'y'); INSERT INTO "." VALUES (3); INSERT INTO ".." VALUES (4);
 CREATE TABLE "sixty three bytes ééééééééééééééééééééééééééééééééééééé, ee" (
   "é id sixty three bytes éééééééééééééééééééé" serial PRIMARY KEY,

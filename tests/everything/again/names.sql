@@ -10,3 +10,4 @@ UPDATE ours SET o = 'o', "offset" = 'x', excluded = excluded + 10;
 UPDATE s SET u = 3 - s; UPDATE o SET o2 = 'y'; UPDATE excluded SET excluded2 = 4; DELETE FROM ".."; UPDATE control SET n = 'z';
 UPDATE "typed" SET m = '', p = ROW(2, ''); INSERT INTO "typed" DEFAULT VALUES;
 INSERT INTO "sixty three bytes ééééééééééééééééééééééééééééééééééééé, ee" DEFAULT VALUES;
+DELETE FROM "100% %s" WHERE "%" = 3; UPDATE "100% %s" SET "%s" = 2;
