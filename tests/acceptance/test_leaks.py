@@ -138,7 +138,7 @@ def test_progress_and_quarantine_and_the_tenants_schema_hold_no_canary(moved: Mo
 def test_control_an_unsealed_log_does_hold_the_canaries(server_url: str, bootstrap: str, tmp_path: Path) -> None:
     migration = 'tenant = "rawdog"\nschema = "tenant_rawdog"\ntables = ["customers"]\n[log]\nprefix = "rawdog"\n'
     with rawdog_tenant(server_url, bootstrap, tmp_path, mess=False, migration=migration) as tenant:
-        warned = tenant("producer", "snapshot", *QUIET, without="KEYRING").stderr
+        warned = tenant("producer", "snapshot", "--accept-unclassified", *QUIET, without="KEYRING").stderr
         records = list(read_all(KafkaSettings(bootstrap), f"{tenant.name}.customers"))
         rows = [row for r in records if r.header.kind == "batch" for row in fastavro.reader(io.BytesIO(r.value))]
 
