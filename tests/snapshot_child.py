@@ -13,7 +13,6 @@ from producer.snapshot import Places, Wish, run_snapshot
 from runtime.settings import KafkaSettings, SourceSettings
 from schemas.migration import parse_migration
 
-
 # one parcel a transaction: else a small source is in the log as a whole before the first fact is told
 tables._TRANSACTION_RECORDS = 1
 
