@@ -108,7 +108,7 @@ class Worker:
             self._see_unknown()
         while not admin.exists(topic):
             self._say_waiting(f"the first snapshot (topic {topic})")
-            if self.stop.wait(1.0):
+            if self.stop.wait(LOOK_S / 2):
                 return False
         self._control = self._flow.control = ControlReader(self.session)
         self._control.catch_up()
