@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 
 from runtime.progress import GenerationProgress, GenerationState, Progress, TableState
-from schemas.catalogue import Catalogue, all_gates
+from schemas.catalogue import Catalogue, gates
 
 _COMPLETE = (TableState.COMPLETE, TableState.APPLIED)
 
@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 def parents_in(catalogue_json: str, tables: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
     """For each table of a generation the tables it waits for: only such as are in the generation."""
     moved = tuple(table for table in Catalogue.from_json(catalogue_json).tables if table.name in tables)
-    return all_gates(moved)
+    return gates(moved)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from runtime.postgres import Connection, use_schema
 from runtime.reporting import Report, TableDone, TableTotals
 from schemas.avro import topic_name
 from schemas.batch import WireSchema
-from schemas.catalogue import Table, all_gates
+from schemas.catalogue import Table, gates
 from schemas.errors import SourceError
 from schemas.migration import Migration
 from schemas.records import TableStarted
@@ -62,7 +62,7 @@ class Work:
     @cached_property
     def gates(self) -> dict[str, frozenset[str]]:
         """What each table's gate waits for: its parents in the generation, outside of its own ring."""
-        return all_gates(self.tables)
+        return gates(self.tables)
 
 
 class Line:

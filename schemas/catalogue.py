@@ -334,13 +334,8 @@ def check_order(tables: Iterable[Table]) -> None:
                 raise ImpossibleOrder(child.name, parent)
 
 
-def gates(table: Table, tables: Iterable[Table]) -> frozenset[str]:
-    """Tables that must be complete before `table` may be applied: its parents outside its own ring."""
-    return all_gates(tables)[table.name]
-
-
-def all_gates(tables: Iterable[Table]) -> dict[str, frozenset[str]]:
-    """`gates` of every table: the rings are looked for once, which matters among hundreds of tables."""
+def gates(tables: Iterable[Table]) -> dict[str, frozenset[str]]:
+    """Of each table those that must be complete before it may be applied: its parents outside its own ring."""
     ordered = list(tables)
     ring_of = {name: ring for ring in rings(ordered) for name in ring}
     return {table.name: (table.parents & ring_of.keys()) - ring_of[table.name] for table in ordered}

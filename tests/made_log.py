@@ -116,7 +116,7 @@ class MadeLog:
             columns=schema.columns,
             schema=schema.hash,
             key=item.key,
-            parents=tuple(sorted(gates(item, self.catalogue.tables))),
+            parents=tuple(sorted(gates(self.catalogue.tables)[item.name])),
         )
         self._control(marker)
         for partition in range(self._partitions[name]):

@@ -268,15 +268,6 @@ class Admin:
         found = self._result(answers[group], f"group {group}: reading its offsets").topic_partitions
         return {Partition(place.topic, place.partition): place.offset for place in found if place.offset >= 0}
 
-    def delete_group(self, group: str) -> None:
-        """Forget a group and its offsets; a group that is not there is no error."""
-        answers = self._client.delete_consumer_groups([group], request_timeout=self._timeout_s)
-        try:
-            answers[group].result()
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-                raise explain(error, f"group {group}: deleting it", self._reasons) from None
-
     def _metadata(self, topic: str | None) -> Any:
         try:
             if topic is None:
