@@ -1,0 +1,102 @@
+"""The consumer's connection to the target: when it is lost, waited for with growing pauses, and made again.
+
+What this member owned is owned again under the new connection, unless an heir has claimed it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+
+from consumer.session import Session
+from consumer.writer import Writer
+from runtime import ownership
+from runtime.kafka import Partition
+from runtime.postgres import Connection, TargetUnreachable, explain, is_transient
+from runtime.reporting import Report, Waiting
+from runtime.shutdown import StopFlag
+
+GIVE_UP_S = 600.0
+
+T = TypeVar("T")
+
+
+class Link:
+    """Connection and writer of one member; the writer comes when the target knows the tenant."""
+
+    connection: Connection
+
+    def __init__(self, session: Session, member: str, report: Report, stop: StopFlag) -> None:
+        self.member = member
+        self.writer: Writer | None = None
+        self._session = session
+        self._report = report
+        self._stop = stop
+        self._failing_since: float | None = None
+        self._failures = 0
+
+    def open(self) -> None:
+        """Connect for the first time."""
+        self.connection = self._session.connect()
+
+    def close(self) -> None:
+        """Give the connection up, and with it whatever it owned."""
+        self.connection.close()
+
+    def succeeded(self) -> None:
+        """Note that something was written: the next failure is a new one."""
+        self._failing_since, self._failures = None, 0
+
+    def recover(self, error: psycopg.Error) -> None:
+        """After a transient failure of the target: pause, connect again, own again what is ours.
+
+        Raises:
+            ReplicatorError: the failure is not transient, or has lasted too long.
+        """
+        while True:
+            self._back_off(error)
+            try:
+                self._reconnect()
+                return
+            except psycopg.Error as again:
+                error = again
+            except TargetUnreachable:
+                if self._stop.is_set:
+                    raise
+                error = psycopg.OperationalError()
+
+    def patiently(self, act: Callable[[], T]) -> T:
+        """Do something that must not fail for a passing reason, because it runs inside a callback of Kafka."""
+        while True:
+            try:
+                return act()
+            except psycopg.Error as error:
+                if self._stop.is_set:
+                    raise
+                self.recover(error)
+
+    def _back_off(self, error: psycopg.Error) -> None:
+        if not is_transient(error):
+            raise explain(error, f'tenant "{self._session.tenant}"') from None
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        if now - self._failing_since > GIVE_UP_S:
+            raise explain(error, f"target: no success for {GIVE_UP_S:.0f} s") from None
+        self._failures += 1
+        self._report(Waiting(f"the target (SQLSTATE {error.sqlstate or 'none: connection lost'})"))
+        self._stop.wait(min(0.1 * 2 ** min(self._failures, 7), 10.0) * random.uniform(0.5, 1.0))
+
+    def _reconnect(self) -> None:
+        """A new connection under which what we own is owned again."""
+        if self.connection.closed:
+            self.connection = self._session.connect()
+        if self.writer is None:
+            return
+        held = list(self.writer.positions)
+        self.writer.use(self.connection)
+        found = ownership.reclaim(self.connection, self._session.tenant, held, self.member)
+        self.writer.positions = {Partition(*place): offset for place, offset in found.items()}
