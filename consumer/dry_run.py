@@ -15,10 +15,10 @@ import psycopg
 from consumer.apply import Loader
 from consumer.backlog import MAX_BATCHES, MAX_BYTES, Work
 from consumer.postdata import Doubts, post_data
+from consumer.predata import pre_data
 from consumer.prepare import Group, prepare_group
 from consumer.sealed_row import RowSeal
 from consumer.session import Session
-from consumer.target import pre_data
 from runtime.control import read_control
 from runtime.kafka import LogRecord, read_all
 from runtime.postgres import Connection, explain
@@ -100,7 +100,7 @@ class _Rehearsal:
             for work in self._work(table.started):
                 if stop.is_set:
                     return
-                self._apply(prepare_group(work, plan, self.session.tenant, self.session.keyring))
+                self._apply(prepare_group(work, plan, self.session.tenant, self.session.keyring, self.report))
             self.report(TableDone(name, self.seen.rows[name]))
         refused = {row.table: 1 for row in self.seen.refused}
         keys = post_data(target, Doubts(refused, is_partial=started.is_partial), self.report)

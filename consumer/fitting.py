@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from consumer import definitions
+from schemas import definitions
 from schemas.catalogue import Catalogue, Column, Key, Table, UserType, rings
 from schemas.envelope import ENVELOPE_CHECK
 from schemas.mapping import ColumnMapping, TableMapping, Treatment

@@ -9,9 +9,10 @@ import psycopg
 from consumer.gate import Gate
 from consumer.organization import write_organization
 from consumer.postdata import Doubts, post_data
+from consumer.predata import pre_data
 from consumer.prune import prune
 from consumer.session import Session
-from consumer.target import pre_data, schema_is_ours
+from consumer.target import schema_is_ours
 from consumer.tokens import read_tokens
 from runtime import advance, generations
 from runtime.postgres import Connection, explain, is_transient, use_schema
@@ -102,12 +103,8 @@ def _end(
     quarantined = _quarantined(connection, session.tenant, running.generation)
     tables = progress.tables_of(running.generation)
     if not running.is_partial:
-        for pruned in prune(target, tables, quarantined, report):
+        for pruned in prune(target, session.tenant, tables, quarantined, report):
             report(Notice(f"{pruned.table}: {pruned.rows} rows that vanished at the source are deleted"))
-            connection.execute(
-                "UPDATE replicator.tables SET pruned = pruned + %s WHERE tenant = %s AND generation = %s AND table_name = %s",
-                (pruned.rows, session.tenant, running.generation, pruned.table),
-            )
         _tell_left_out(connection, session, running, report)
     keys = post_data(target, Doubts(quarantined, is_partial=running.is_partial), report)
     for key in keys:

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import errors
 
-from consumer import definitions
-from consumer.definitions import Named
-from consumer.target import Target, inheritance, swap_deferrable_key
+from consumer.aside import inheritance, swap_deferrable_key
+from consumer.target import Target
 from runtime.postgres import explain, is_transient
 from runtime.progress import ForeignKeyProgress
 from runtime.reporting import Notice, Report
+from runtime.steps import ForeignKeyChecked, IndexesMade, TableAnalyzed
+from schemas import definitions
 from schemas.catalogue import Column, ForeignKey, Table
+from schemas.definitions import Named
 from schemas.errors import TargetError
 from schemas.sql import quote_ident, quote_literal, quote_qualified
 
@@ -53,12 +55,14 @@ def post_data(target: Target, doubts: Doubts, report: Report) -> tuple[ForeignKe
                 _uniques(target, table, doubts, report)
                 _indexes(target, table, report)
                 _late_checks(target, table)
+                report(IndexesMade(table.name))
             keys = foreign_keys(target, doubts, report)
             _join_parents(target)
         _sequences(target)
         for table in target.catalogue.tables:
             close_identities(target, table)
             target.connection.execute(f"ANALYZE {quote_ident(table.name)}".encode())
+            report(TableAnalyzed(table.name))
         _grant(target)
     except psycopg.Error as error:
         if is_transient(error):
@@ -76,6 +80,7 @@ def foreign_keys(target: Target, doubts: Doubts, report: Report) -> tuple[Foreig
                 report(Notice(f'{table.name}: foreign key "{key.name}" is left out: "{key.parent}" is not moved'))
                 continue
             state = _foreign_key(target, table, key, doubts)
+            report(ForeignKeyChecked(table.name, key.name, state))
             found.append(ForeignKeyProgress(table_name=table.name, name=key.name, parent=key.parent, state=state))
     return tuple(found)
 

@@ -16,6 +16,7 @@ import psycopg
 from psycopg import Rollback
 
 from consumer.apply import Loader, Rows
+from consumer.aside import open_identities
 from consumer.generation import settle_constraints
 from consumer.inspect import record_at
 from consumer.postdata import close_identities
@@ -24,7 +25,7 @@ from consumer.quarantine import quarantined
 from consumer.refusal import Refusal
 from consumer.sealed_row import RowSeal
 from consumer.session import Session
-from consumer.target import Target, open_identities
+from consumer.target import Target
 from consumer.transform import TablePlan
 from runtime.advance import settle_quarantined
 from runtime.control import open_value
@@ -113,7 +114,7 @@ def _finish(session: Session, connection: Connection, generations: Iterable[int]
     if not newest.is_partial:
         target = session.tenant_target(connection, newest.catalogue, is_ours=progress.tenant.made_schema)
         still_open = {t: rows for (n, t), rows in progress.open_quarantine.items() if n == newest.generation}
-        for pruned in prune(target, progress.tables_of(newest.generation), still_open, report):
+        for pruned in prune(target, session.tenant, progress.tables_of(newest.generation), still_open, report):
             report(Notice(f"{pruned.table}: {pruned.rows} rows that vanished at the source are deleted"))
     settle_constraints(session, connection, report)
     with connection.transaction():

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from consumer.apply import Loader, Rows
-from consumer.target import Target, pre_data
+from consumer.predata import pre_data
+from consumer.target import Target
 from consumer.transform import TablePlan
 from runtime.postgres import Connection, open_target
 from schemas.batch import WireSchema, row_keys

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from consumer import definitions
 from consumer.fitting import Found, missing_statements
+from schemas import definitions
 from schemas.catalogue import Catalogue, Column, Key, Table, UserType
 from schemas.mapping import TableMapping, table_mapping
 from schemas.migration import parse_migration
