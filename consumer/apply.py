@@ -21,6 +21,8 @@ from psycopg import errors
 from consumer.refusal import Refusal
 from consumer.transform import TablePlan
 from runtime.postgres import Connection, failure, is_row_fault
+from runtime.reporting import Report, unheard
+from runtime.steps import RowsCopied
 from schemas.batch import COPY_OPTIONS, to_copy_csv
 from schemas.errors import TargetError
 from schemas.mapping import TableMapping
@@ -68,6 +70,7 @@ class Loader:
     plan: TablePlan
     is_direct: bool
     reapply: bool = False
+    report: Report = unheard
     checks_at_commit: bool = False  # somebody else's deferrable constraints: looked at before the commit, to blame rows
     _has_staging: bool = field(default=False, init=False)
 
@@ -143,6 +146,7 @@ class Loader:
                     f"{self.mapping.table.name}: COPY took {cursor.rowcount} rows of {rows.height}",
                     hint="nothing was written; please report it with the types of the table's columns",
                 )
+        self.report(RowsCopied(self.mapping.table.name, rows.height))
 
     @cached_property
     def _staging(self) -> str:

@@ -132,7 +132,7 @@ class Flow:
             return None
         if work.is_marker:
             return self._pool.submit(prepare_markers, work, tenant, keyring)
-        return self._pool.submit(prepare_group, work, plan, tenant, keyring)
+        return self._pool.submit(prepare_group, work, plan, tenant, keyring, self._report)
 
     def write(self, writer: Writer, progress: Progress) -> str | None:
         """Write the oldest work, waiting until it is prepared; returns the table that became complete by it."""

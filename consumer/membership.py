@@ -20,6 +20,7 @@ from runtime.kafka import Group, LogRecord, Partition
 from runtime.kafka.reading import foreign_log
 from runtime.progress import Progress
 from runtime.reporting import Report, Warned
+from runtime.steps import OffsetsCommitted, PartitionsClaimed, PartitionsGivenUp, RecordPolled
 from schemas.avro import table_of_topic, topic_name
 from schemas.errors import ContractError, LogError
 
@@ -79,6 +80,7 @@ class Membership:
             if writer is not None and not connection.closed:
                 told = dict(writer.positions)
                 group.commit(told, wait=True)
+                self._report(OffsetsCommitted(len(told)))
                 ownership.note_committed(connection, self._session.tenant, {(t, n): at for (t, n), at in told.items()})
         except (psycopg.Error, LogError):
             pass  # a hint only
@@ -98,7 +100,9 @@ class Membership:
             for place, offset in writer.positions.items()
             if offset and self._told_kafka.get(place) != offset and place in self._group.assigned
         }
-        self._group.commit(news)
+        if news:
+            self._group.commit(news)
+            self._report(OffsetsCommitted(len(news)))
         self._told_kafka |= news
         self._told_kafka_at = time.monotonic()
 
@@ -149,7 +153,10 @@ class Membership:
     def poll(self, timeout_s: float) -> LogRecord | None:
         """The next record of the log."""
         assert self._group is not None
-        return self._group.poll(timeout_s)
+        record = self._group.poll(timeout_s)
+        if record is not None:
+            self._report(RecordPolled(*record.partition, record.position.offset))
+        return record
 
     def take_in(self, record: LogRecord) -> None:
         """Take a polled record in hand, if its partition is still ours.
@@ -179,12 +186,14 @@ class Membership:
         writer = self._link.writer
         tables = {place: table_of_topic(self._session.prefix, place.topic) or "" for place in places}
         claimed = self._link.patiently(lambda: writer.claim(tables, self._link.member))
+        self._report(PartitionsClaimed(len(claimed)))
         self.gate = Gate(self._link.patiently(self._read))
         self._group.pause([place for place in places if not self._may_flow(place)])
         return {place: claimed[place].next_offset for place in places}
 
     def _revoked(self, places: tuple[Partition, ...]) -> None:
         self._gone(places)
+        self._report(PartitionsGivenUp(len(places)))
         try:
             if self._link.writer is not None and not self._link.connection.closed:
                 self._link.writer.give_back(places)

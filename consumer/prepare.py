@@ -21,6 +21,8 @@ from consumer.transform import TablePlan
 from runtime.control import open_control, open_value
 from runtime.kafka import LogRecord, Partition
 from runtime.keyring import Keyring
+from runtime.reporting import Report
+from runtime.steps import BatchDecoded, BatchesTransformed
 from schemas.batch import decode, to_copy_csv
 from schemas.errors import ContractError
 from schemas.records import ControlRecord, Position
@@ -35,6 +37,7 @@ class Decoder:
     plan: TablePlan
     tenant: str
     keyring: Keyring | None
+    report: Report
     _last: tuple[Position, pl.DataFrame] | None = None
 
     def pieces(self, records: Sequence[LogRecord]) -> Iterator[pl.DataFrame]:
@@ -70,6 +73,7 @@ class Decoder:
                 f"{record.position}: {frame.height} rows, its header says {record.header.rows}",
                 hint="the record is damaged or was written by another program; `consumer inspect` shows its headers",
             )
+        self.report(BatchDecoded(self.plan.mapping.table.name, frame.height))
         return frame
 
 
@@ -122,14 +126,14 @@ class Group:
         return found
 
 
-def prepare_group(work: Work, plan: TablePlan, tenant: str, keyring: Keyring | None) -> Group:
+def prepare_group(work: Work, plan: TablePlan, tenant: str, keyring: Keyring | None, report: Report) -> Group:
     """Everything between the log and COPY.
 
     Raises:
         ContractError: a record cannot be decoded, or is not what its header and table-started say.
         KeyringError: a key is missing.
     """
-    decoder = Decoder(plan, tenant, keyring)
+    decoder = Decoder(plan, tenant, keyring, report)
     places: list[int] = []
     refusals: list[Refusal] = []
     csv: list[bytes] = []
@@ -145,6 +149,7 @@ def prepare_group(work: Work, plan: TablePlan, tenant: str, keyring: Keyring | N
     def again() -> pl.DataFrame:
         return pl.concat([plan.shape(source)[0] for source in decoder.pieces(work.records)], rechunk=False)
 
+    report(BatchesTransformed(plan.mapping.table.name, start))
     rows = Rows(plan=plan, places=places if refusals else range(start), csv=csv, again=again)
     return Group(work=work, plan=plan, rows=rows, refusals=tuple(refusals), decoder=decoder)
 

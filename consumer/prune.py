@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import psycopg
 
 from consumer.target import Target
+from runtime.advance import note_pruned
 from runtime.postgres import explain, is_transient
 from runtime.progress import TableProgress
 from runtime.reporting import Notice, Report
+from runtime.steps import TargetCommitted, TargetCommitting
 from schemas.catalogue import Catalogue
 from schemas.sql import quote_ident
 
@@ -48,9 +50,12 @@ def held_back(catalogue: Catalogue, quarantined: Mapping[str, int]) -> frozenset
 
 
 def prune(
-    target: Target, tables: Iterable[TableProgress], quarantined: Mapping[str, int], report: Report
+    target: Target, tenant: str, tables: Iterable[TableProgress], quarantined: Mapping[str, int], report: Report
 ) -> tuple[Pruned, ...]:
-    """Delete vanished rows, children first; `tables` are those of the generation in the order they are moved."""
+    """Delete vanished rows and count them in progress, children first.
+
+    `tables` are those of the generation in the order they are moved.
+    """
     held = held_back(target.catalogue, quarantined)
     pruned = []
     for item in reversed(tuple(tables)):
@@ -67,10 +72,14 @@ def prune(
         try:
             with target.connection.transaction():
                 gone = target.connection.execute(f"DELETE FROM {name} WHERE {column} < %s".encode(), (item.instant,))
+                if gone.rowcount:
+                    note_pruned(target.connection, tenant, item.generation, item.table_name, gone.rowcount)
+                report(TargetCommitting(item.table_name, "vanished rows"))
         except psycopg.Error as error:
             if is_transient(error):
                 raise
             raise explain(error, f"{item.table_name}: deleting vanished rows") from None
+        report(TargetCommitted(item.table_name, "vanished rows"))
         if gone.rowcount:
             pruned.append(Pruned(item.table_name, gone.rowcount))
     return tuple(pruned)

@@ -168,6 +168,7 @@ class Worker:
             keyring=self.session.keyring,
             limits=self._limits(tries_again=not progress.tenant.made_schema),
             is_ours=progress.tenant.made_schema,
+            report=self.report,
         )
 
     def _limits(self, *, tries_again: bool) -> Limits:

@@ -25,6 +25,8 @@ from runtime.kafka import LogRecord, Partition
 from runtime.keyring import Keyring
 from runtime.postgres import Connection, explain, is_row_fault, is_transient
 from runtime.progress import PositionProgress
+from runtime.reporting import Report, unheard
+from runtime.steps import RowQuarantined, TargetCommitted, TargetCommitting, Transaction
 from schemas.errors import ContractError, NotWhole
 from schemas.records import TableFinished, TableStarted
 from schemas.sql import quote_ident
@@ -74,6 +76,7 @@ class Writer:
     limits: Limits
     is_ours: bool
     reapply: bool = False
+    report: Report = unheard
     positions: dict[Partition, int] = field(default_factory=dict)
     _loaders: dict[tuple[str, int, int], Loader] = field(default_factory=dict, init=False)
 
@@ -95,6 +98,7 @@ class Writer:
             raise explain(error, f"{group.plan.mapping.table.name}: {group.work.records[0].position}") from None
         self._moved(group.work)
         loader.committed()
+        self.report(TargetCommitted(group.plan.mapping.table.name, "rows"))
         return written
 
     def _swiftly(self, group: Group, loader: Loader, partitions: int) -> Written | None:
@@ -106,6 +110,7 @@ class Writer:
                 self.connection.execute(_RELAXED)
                 loader.write(group.rows)
                 self._move(group, {}, partitions)
+                self.report(TargetCommitting(group.plan.mapping.table.name, "rows"))
         except errors.UniqueViolation:
             if loader.is_direct and group.plan.mapping.table.key:
                 loader.is_direct = False
@@ -127,6 +132,7 @@ class Writer:
             if refusals:
                 self._see_limit(group)
             self._move(group, refused, partitions)
+            self.report(TargetCommitting(group.plan.mapping.table.name, "rows"))
         return Written(rows=group.height - len(refusals), quarantined=len(refusals))
 
     def _loader(self, plan: TablePlan, work: Work, *, was_empty: bool) -> Loader:
@@ -139,6 +145,7 @@ class Writer:
                 plan=plan,
                 is_direct=not is_computed and (not table.key or (was_empty and work.attempt == 1)),
                 reapply=self.reapply,
+                report=self.report,
                 checks_at_commit=not self.is_ours,
             )
         return self._loaders[place]
@@ -168,6 +175,7 @@ class Writer:
                 *(refusal.sqlstate, refusal.reason, refusal.constraint, refusal.column, sealed.kid, sealed.value),
             ),
         )
+        self.report(RowQuarantined(table.name))
         return Partition(position.topic, position.partition)
 
     def _see_limit(self, group: Group) -> None:
@@ -219,7 +227,7 @@ class Writer:
 
     def started(self, work: Work, marker: TableStarted) -> Written:
         """Apply a table-started marker; a table without a key is emptied, because it is replaced whole."""
-        with self._marker(work, marker.table):
+        with self._marker(work, marker.table, "table started"):
             steps = [self._step(work, partition) for partition in sorted(work.ends)]
             advance.begin_partitions(self.connection, self.tenant, marker.table, steps)
             if not marker.key:
@@ -234,7 +242,7 @@ class Writer:
             ContractError: rows or batches are missing; completeness is judged here, never by offsets.
         """
         table = markers[0].table
-        with self._marker(work, table):
+        with self._marker(work, table, "table finished"):
             for record, marker in zip(work.records, markers, strict=True):
                 self._see_all_applied(record, marker)
             steps = [self._step(work, partition) for partition in sorted(work.ends)]
@@ -260,22 +268,24 @@ class Writer:
 
     def passed_over(self, work: Work) -> Written:
         """Move past records that something newer has superseded."""
-        with self._marker(work, work.topic):
+        with self._marker(work, work.topic, "passed over"):
             for partition in sorted(work.ends):
                 advance.pass_over(self.connection, self.tenant, self._step(work, partition))
         self._moved(work)
         return Written()
 
     @contextmanager
-    def _marker(self, work: Work, table: str) -> Iterator[None]:
+    def _marker(self, work: Work, of: str, what: Transaction) -> Iterator[None]:
         try:
             with self.connection.transaction():
                 self.connection.execute(_SYNCHRONOUS)
                 yield
+                self.report(TargetCommitting(of, what))
         except psycopg.Error as error:
             if is_transient(error):
                 raise
-            raise explain(error, f"{table}: {work.records[0].position}") from None
+            raise explain(error, f"{of}: {work.records[0].position}") from None
+        self.report(TargetCommitted(of, what))
 
     def use(self, connection: Connection) -> None:
         """Go on over a new connection; temporary tables are made again."""

@@ -19,7 +19,8 @@ import polars as pl
 from producer.read import Chunk
 from runtime.kafka import RecordTooLarge
 from runtime.keyring import Keyring
-from runtime.reporting import BatchesPublished, TableDone
+from runtime.reporting import BatchesPublished, Report, TableDone
+from runtime.steps import BatchesEncoded, LogCommitted, LogCommitting, RecordSent
 from schemas import records
 from schemas.avro import control_topic
 from schemas.batch import WireSchema, encode, parse_csv, row_keys
@@ -137,9 +138,18 @@ class Publisher:
     """Makes one generation's records and sends them. Making and sending may run side by side, each in order."""
 
     def __init__(
-        self, sink: Sink, *, prefix: str, tenant: str, log: str, generation: int, keyring: Keyring | None
+        self,
+        sink: Sink,
+        *,
+        prefix: str,
+        tenant: str,
+        log: str,
+        generation: int,
+        keyring: Keyring | None,
+        report: Report,
     ) -> None:
         self._sink = sink
+        self._report = report
         self._control = control_topic(prefix)
         self._log = log
         self._generation = generation
@@ -210,6 +220,7 @@ class Publisher:
         def published() -> BatchesPublished:
             return BatchesPublished(checkpoint.table, rows, size, time.perf_counter() - began)
 
+        self._report(BatchesEncoded(run.table, rows, size))
         return Parcel((*batches, self._said(self._control, 0, checkpoint, checkpoint.sequence)), published)
 
     def publish(self, parcels: Sequence[Parcel]) -> list[object]:
@@ -219,6 +230,9 @@ class Publisher:
             with self._sink.transaction():
                 for record in sent:
                     self._sink.send(record.topic, record.partition, record.header, record.value)
+                    self._report(RecordSent(record.topic, record.partition))
+                self._report(LogCommitting(len(sent)))
+            self._report(LogCommitted(len(sent)))
         return [fact for parcel in parcels if (fact := parcel.fact()) is not None]
 
     def _sealed(self, run: TableRun, frame: pl.DataFrame, batch_rows: Sequence[int]) -> Iterator[Addressed]:

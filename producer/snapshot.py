@@ -226,6 +226,7 @@ def _publish(
         log=opening.log,
         generation=opening.generation,
         keyring=places.keyring,
+        report=report,
     )
     work = Work(
         connection=snapshot.connection,

@@ -20,6 +20,7 @@ from producer.resume import TableFate
 from producer.source import Held
 from runtime.postgres import Connection, use_schema
 from runtime.reporting import Report, TableDone, TableTotals
+from runtime.steps import BatchesRead
 from schemas.avro import topic_name
 from schemas.batch import WireSchema
 from schemas.catalogue import Table, gates
@@ -203,6 +204,7 @@ def _publish_table(work: Work, fate: TableFate, line: Line) -> TableRun:
     batch = work.migration.batch
     limits = Limits(max_rows=batch.max_rows, max_bytes=batch.max_bytes)
     for chunk in read_chunks(work.connection, read_statement(table, rows_of, run.last_key), table, limits):
+        work.report(BatchesRead(table.name, sum(chunk.rows)))
         line.put(partial(work.publisher.prepare, run, chunk), len(chunk.csv))
         for fact in line.facts():
             work.report(fact)

@@ -197,6 +197,16 @@ def _compare_and_set(
         raise PositionLost(step.partition)
 
 
+def note_pruned(connection: psycopg.Connection[Any], tenant: str, generation: int, table: str, rows: int) -> None:
+    """Count rows that vanished at the source; in the transaction that deletes them."""
+    connection.execute(
+        """
+        UPDATE replicator.tables SET pruned = pruned + %s WHERE tenant = %s AND generation = %s AND table_name = %s
+        """,
+        (rows, tenant, generation, table),
+    )
+
+
 def rewind(
     connection: psycopg.Connection[Any],
     tenant: str,

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from runtime.reporting import LogFormat, Notice, Warned, event_of
+from runtime.steps import Step
 from schemas.errors import ReplicatorError
 
 # librdkafka's own words: what matters of them comes as our errors and warnings; the rest is for --debug.
@@ -127,6 +128,8 @@ def log_fact(fact: object, tenant: str = "") -> None:
             log.warning(text, **{key: value for key, value in values.items() if key != "text"})
         case Notice(text):
             log.info(text, **{key: value for key, value in values.items() if key != "text"})
+        case _ if isinstance(fact, Step):
+            log.debug(name, **values)
         case _:
             log.info(name, **values)
 

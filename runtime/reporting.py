@@ -17,6 +17,10 @@ LogFormat = Literal["text", "json"]
 Report = Callable[[object], None]
 
 
+def unheard(fact: object) -> None:
+    """The report of whoever has nobody to tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatchesPublished:
     """Rows of a table are committed in the log; the numbers are of this group of batches only."""
