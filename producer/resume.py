@@ -1,9 +1,7 @@
 """Whether an unfinished generation may go on, and which of its tables are still what was published.
 
-A generation that is resumed must equal one unbroken snapshot, namely its last. What was
-published of a table is kept when the new snapshot shows the same number of rows there and none
-written since the old snapshot: a row that was changed, moved or inserted has a newer xmin,
-a row that was deleted is missing from the count.
+A generation that is resumed must equal one unbroken snapshot, namely its last. What was published
+of a table is kept when `producer.unchanged` proves that it is still the same; else it is read again.
 """
 
 from __future__ import annotations
@@ -12,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import psycopg
-
-from producer.read import key_comparison
 from producer.source import SourceState, wal_bytes
-from runtime.postgres import Connection, explain
+from producer.unchanged import is_unchanged, snapshot_xmax
+from runtime.postgres import Connection
 from schemas.catalogue import Catalogue, Table
 from schemas.control import GenerationState, TableState
 from schemas.errors import Refused
@@ -24,9 +20,6 @@ from schemas.errors import Refused
 Fate = Literal["begin", "kept", "continue", "again"]
 
 _RESTART = "`producer snapshot --restart` abandons the generation and begins the next"
-
-# After so many transactions a 32-bit xmin no longer tells old from new.
-_COMPARABLE_XIDS = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +84,28 @@ def check_resumable(
         raise Refused(f"{name} and cannot go on: {'; '.join(problems)}", hint=f"undo the change, or: {_RESTART}")
 
 
+def is_same_history(generation: GenerationState, source: SourceState) -> bool:
+    """Whether the source has only gone on since the old snapshot, so that its transaction ids still mean the same.
+
+    A standby that was promoted, or a server restored to an earlier time, counts on from where it was then: it
+    may have given ids that the old snapshot saw to other transactions.
+    """
+    old = generation.snapshot
+    is_other_timeline = bool(old.timeline and source.timeline and old.timeline != source.timeline)
+    return not is_other_timeline and snapshot_xmax(source.snapshot) >= snapshot_xmax(old.snapshot)
+
+
+def fate_anew(table: Table, generation: GenerationState) -> TableFate:
+    """What is done with a table of which nothing can be kept."""
+    state = generation.tables.get(table.name)
+    return TableFate(table, "begin" if state is None else "again", state)
+
+
 def fate_of(connection: Connection, table: Table, rows_of: str, generation: GenerationState) -> TableFate:
     """Decide by the source, in its new snapshot, what is done with one table of an unfinished generation."""
     state = generation.tables.get(table.name)
-    if state is None:
-        return TableFate(table, "begin")
-    if state.is_superseded:
-        return TableFate(table, "again", state)
+    if state is None or state.is_superseded:
+        return fate_anew(table, generation)
     old_snapshot = generation.snapshot.snapshot
     if state.is_finished:
         kept = is_unchanged(connection, table, rows_of, state, old_snapshot)
@@ -105,41 +113,6 @@ def fate_of(connection: Connection, table: Table, rows_of: str, generation: Gene
     if state.last_key and is_unchanged(connection, table, rows_of, state, old_snapshot):
         return TableFate(table, "continue", state)
     return TableFate(table, "again", state)
-
-
-def is_unchanged(connection: Connection, table: Table, rows_of: str, state: TableState, old_snapshot: str) -> bool:
-    """Whether the table, or its rows up to the last key published, are the same as in the old snapshot."""
-    last_key = () if state.is_finished else state.last_key
-    oldest = snapshot_xmin(old_snapshot)
-    within = f" WHERE {key_comparison(table, '<=', last_key)}" if last_key else ""
-    statement = f"""
-        WITH now AS MATERIALIZED (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax)
-        SELECT count(*),
-               count(*) FILTER (WHERE (SELECT xmax FROM now)
-                   - (((SELECT xmax FROM now) - t.xmin::text::bigint) & 4294967295) >= {oldest}),
-               (SELECT xmax FROM now)
-        FROM {rows_of} AS t{within}
-    """
-    try:
-        row = connection.execute(statement.encode()).fetchone()
-    except psycopg.Error as error:
-        raise explain(error, f'table "{table.name}": looking for changes', side="source") from None
-    assert row is not None
-    found, newer, xmax = row
-    return _is_same(state.rows, found, newer, xmax - oldest)
-
-
-def _is_same(rows: int, found: int, newer: int, xids_since: int) -> bool:
-    return found == rows and newer == 0 and xids_since < _COMPARABLE_XIDS
-
-
-def snapshot_xmin(snapshot: str) -> int:
-    """The oldest transaction that the snapshot did not see as ended.
-
-    >>> snapshot_xmin("795:799:795,797")
-    795
-    """
-    return int(snapshot.split(":", 1)[0])
 
 
 def _changed(before: Catalogue, now: Catalogue) -> str:

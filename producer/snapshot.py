@@ -12,8 +12,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from producer.publish import Publisher, Rehearsal, Sink
-from producer.resume import TableFate, check_resumable, fate_of
-from producer.source import Held, SourceState, hold_catalogue, next_instant, read_state
+from producer.resume import TableFate, check_resumable, fate_anew, fate_of, is_same_history
+from producer.source import Held, SourceState, await_durable, hold_catalogue, next_instant, read_state
 from producer.suspects import refuse_unclassified
 from producer.tables import TableOutcome, Work, look_from, publish_tables
 from runtime.control import check_topics, read_control
@@ -121,6 +121,8 @@ def run_snapshot(places: Places, wish: Wish, report: Report) -> Outcome | None:
                 report(
                     Warned("there is no KEYRING, so the log is not sealed: whoever may read the topics reads the rows")
                 )
+            if not wish.is_rehearsal:
+                await_durable(connection)
             tables = _publish(places, snapshot, opening, sink=sink, wish=wish, report=report)
     outcome = Outcome(opening=opening, is_rehearsal=wish.is_rehearsal, topics_made=made, tables=tuple(tables))
     if outcome.rows == 0:
@@ -243,7 +245,7 @@ def _publish(
         fates = [TableFate(table, "begin") for table in snapshot.tables]
         _say_started(work, opening, snapshot.state, is_partial=bool(wish.tables))
     else:
-        fates = _fates(work, opening.resumed)
+        fates = _fates(work, opening.resumed, snapshot.state)
         _say_resumed(work, snapshot.state, fates)
     tables = publish_tables(work, fates)
     publisher.control(
@@ -269,6 +271,7 @@ def _say_started(work: Work, opening: Opening, state: SourceState, *, is_partial
         database=state.database,
         server_version=state.server_version,
         wal_position=state.wal_position,
+        timeline=state.timeline,
         snapshot=state.snapshot,
         tables=tuple(table.name for table in work.tables),
         is_partial=is_partial,
@@ -283,7 +286,15 @@ def _say_started(work: Work, opening: Opening, state: SourceState, *, is_partial
         work.publisher.control(started)
 
 
-def _fates(work: Work, unfinished: GenerationState) -> list[TableFate]:
+def _fates(work: Work, unfinished: GenerationState, state: SourceState) -> list[TableFate]:
+    if not is_same_history(unfinished, state):
+        work.report(
+            Notice(
+                "the source was promoted, restored or has crashed since the snapshot was interrupted: "
+                "what was published cannot be proven to be the same, and is read again"
+            )
+        )
+        return [fate_anew(table, unfinished) for table in work.tables]
     fates = []
     for table in work.tables:
         look_from(work, table)
@@ -299,6 +310,7 @@ def _say_resumed(work: Work, state: SourceState, fates: Sequence[TableFate]) -> 
             generation=work.generation,
             instant=work.instant,
             wal_position=state.wal_position,
+            timeline=state.timeline,
             snapshot=state.snapshot,
             kept=kept,
             again=again,

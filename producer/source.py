@@ -6,6 +6,7 @@ between snapshot and reading would otherwise show an empty table, because neithe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,10 +20,10 @@ from schemas.catalogue import Catalogue, Table
 from schemas.errors import ConfigurationError, SourceError
 from schemas.migration import Migration, MigrationError
 from schemas.oddity import Severity
-from schemas.sql import quote_qualified
 
 _TABLES_PER_LOCK = 500
 _LOCK_TRIES = 3
+_FLUSH_LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class SourceState:
     system_identifier: str
     server_version: int
     wal_position: str
+    timeline: int  # a promoted standby, and a server restored to an earlier time, has another
     snapshot: str
     clock: str  # ISO 8601, the source's
 
@@ -51,8 +53,7 @@ class Held:
 
     def rows_of(self, table: Table) -> str:
         """What follows FROM: a partitioned table with its partitions, any other without those that inherit from it."""
-        name = quote_qualified(table.schema, table.name)
-        return name if table.name in self.partitioned else f"ONLY {name}"
+        return table.at_source if table.name in self.partitioned else f"ONLY {table.at_source}"
 
 
 def hold_catalogue(connection: Connection, migration: Migration) -> Held:
@@ -84,6 +85,8 @@ def read_state(connection: Connection) -> SourceState:
             SELECT current_database(),
                    current_setting('server_version_num')::int,
                    CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text,
+                   CASE WHEN pg_is_in_recovery() THEN 0
+                        ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
                    pg_current_snapshot()::text,
                    to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                    has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
@@ -91,10 +94,11 @@ def read_state(connection: Connection) -> SourceState:
         ).fetchone()
         assert row is not None
         identifier = ""
-        if row[5]:
+        if row[6]:
             found = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
             assert found is not None
             identifier = found[0]
+        timeline = row[3] or _timeline_of_standby(connection)
     except psycopg.Error as error:
         raise explain(error, "source: identifying the snapshot", side="source") from None
     return SourceState(
@@ -102,9 +106,37 @@ def read_state(connection: Connection) -> SourceState:
         system_identifier=identifier,
         server_version=row[1],
         wal_position=row[2],
-        snapshot=row[3],
-        clock=row[4],
+        timeline=timeline,
+        snapshot=row[4],
+        clock=row[5],
     )
+
+
+def await_durable(connection: Connection) -> None:
+    """Wait until a crash of the source cannot take back what the snapshot shows.
+
+    A commit with synchronous_commit off is seen before it is on disk. After a crash its transaction id would be
+    given to another one, and a resume could not tell their rows apart. The server has it on disk after three
+    times wal_writer_delay at most; mostly nothing is left to wait for.
+
+    Raises:
+        SourceError: the source does not answer.
+    """
+    try:
+        end = connection.execute(
+            "SELECT pg_current_wal_insert_lsn(), extract(epoch FROM current_setting('wal_writer_delay')::interval)::float8 "
+            "WHERE NOT pg_is_in_recovery()"
+        ).fetchone()
+        if end is None:
+            return
+        until = time.monotonic() + 3 * end[1]
+        while time.monotonic() < until:
+            row = connection.execute("SELECT pg_current_wal_flush_lsn() >= %s", (end[0],)).fetchone()
+            if row is not None and row[0]:
+                return
+            time.sleep(_FLUSH_LOOK_S)
+    except psycopg.Error as error:
+        raise explain(error, "source: waiting for its WAL to be on disk", side="source") from None
 
 
 def next_instant(clock: str, last: str) -> str:
@@ -131,6 +163,20 @@ def wal_bytes(position: str) -> int:
     return (int(high, 16) << 32) + int(low, 16)
 
 
+def _timeline_of_standby(connection: Connection) -> int:
+    """A standby cannot name its timeline exactly; 0 when it may not be asked."""
+    row = connection.execute(
+        "SELECT has_function_privilege('pg_catalog.pg_control_checkpoint()', 'EXECUTE') "
+        "AND has_function_privilege('pg_catalog.pg_control_recovery()', 'EXECUTE')"
+    ).fetchone()
+    if row is None or not row[0]:
+        return 0
+    found = connection.execute(
+        "SELECT greatest(c.timeline_id, r.min_recovery_end_timeline) FROM pg_control_checkpoint() c, pg_control_recovery() r"
+    ).fetchone()
+    return 0 if found is None else int(found[0])
+
+
 def _checked(connection: Connection, migration: Migration) -> Catalogue:
     """The catalogue, when the migration fits it and the plan sees nothing that cannot be moved."""
     survey = read_source(connection, migration)
@@ -152,7 +198,9 @@ def _partitioned(connection: Connection, catalogue: Catalogue) -> frozenset[str]
         "WHERE c.relkind = 'p'"
     ).fetchall()
     found = set(rows)
-    return frozenset(table.name for table in catalogue.tables if (table.schema, table.name) in found)
+    return frozenset(
+        table.name for table in catalogue.tables if (table.schema, table.source_name or table.name) in found
+    )
 
 
 def _names(catalogue: Catalogue) -> list[tuple[str, str]]:
@@ -161,7 +209,5 @@ def _names(catalogue: Catalogue) -> list[tuple[str, str]]:
 
 def _lock(connection: Connection, tables: Sequence[Table]) -> None:
     for first in range(0, len(tables), _TABLES_PER_LOCK):
-        names = ", ".join(
-            quote_qualified(table.schema, table.name) for table in tables[first : first + _TABLES_PER_LOCK]
-        )
+        names = ", ".join(table.at_source for table in tables[first : first + _TABLES_PER_LOCK])
         connection.execute(f"LOCK TABLE {names} IN ACCESS SHARE MODE".encode())

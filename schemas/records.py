@@ -142,6 +142,7 @@ class SnapshotStarted:
     tables: tuple[str, ...]  # in the order they are read
     is_partial: bool  # only some tables or rows: gates only on its own tables, never prunes
     catalogue: str  # Catalogue.to_json()
+    timeline: int = 0  # of the WAL position; 0 in records of older builds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +156,7 @@ class SnapshotResumed:
     snapshot: str
     kept: tuple[str, ...]  # tables (finished, or as far as published) proven unchanged
     again: tuple[str, ...]  # tables that changed: read again as their next attempt
+    timeline: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

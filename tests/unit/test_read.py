@@ -12,8 +12,8 @@ from psycopg import pq
 
 from producer import read
 from producer.read import Limits, read_chunks
-from producer.resume import snapshot_xmin
 from producer.source import next_instant, wal_bytes
+from producer.unchanged import snapshot_xmin
 from schemas.catalogue import Table
 
 
