@@ -87,6 +87,7 @@ class Group:
         self._reasons = Reasons()
         self._assigned: set[Partition] = set()
         self._paused: set[Partition] = set()
+        self._is_closing = False
         ours = {
             **reading_properties(max_message_bytes),
             "group.id": group,
@@ -122,6 +123,8 @@ class Group:
         callbacks = Callbacks(on_assign, on_revoke, on_lost)
 
         def assign(consumer: Consumer, given: list[TopicPartition]) -> None:
+            if self._is_closing:
+                return  # came too late to be polled: revoked again in a moment, and never claimed
             places = tuple(sorted(Partition(place.topic, place.partition) for place in given))
             starts = callbacks.assigned(places)
             self._assigned.update(places)
@@ -215,6 +218,7 @@ class Group:
 
     def close(self) -> None:
         """Leave the group, so that others take over at once. Revocation callbacks run in here."""
+        self._is_closing = True
         self._consumer.close()
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from runtime.kafka import Admin, Group, LogRecord, Partition, TailReader, TopicSpec, Transactions, read_all
 from runtime.kafka.client import explain
@@ -94,6 +96,38 @@ def test_positions_come_from_the_answer_and_gated_partitions_wait(
     group.close()
     assert sorted(revoked) == [Partition(topic, 0), gated]
     assert Admin(kafka).group_members(prefix) == 0
+
+
+def test_partitions_that_come_while_a_member_leaves_are_never_claimed(
+    kafka: KafkaSettings, topic: str, prefix: str, bootstrap: str
+) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    group = Group(kafka, prefix, session_timeout_s=6)
+    claimed: list[Partition] = []
+
+    def assigned(places: tuple[Partition, ...]) -> Mapping[Partition, int]:
+        claimed.extend(places)
+        return dict.fromkeys(places, 0)
+
+    group.subscribe([topic], assigned, lambda _: None, lambda _: None)
+    group.poll(0)
+    deadline = time.monotonic() + 60
+    while not _has_assignment(admin, prefix):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+    group.close()
+
+    assert claimed == []
+    assert Admin(kafka).group_members(prefix) == 0
+
+
+def _has_assignment(admin: AdminClient, group: str) -> bool:
+    try:
+        members = admin.describe_consumer_groups([group])[group].result().members
+    except KafkaException:
+        return False  # not there yet
+    return any(member.assignment.topic_partitions for member in members)
 
 
 def test_an_offset_that_the_log_does_not_have_is_an_error_and_never_skipped(
