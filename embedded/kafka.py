@@ -87,6 +87,8 @@ class Kafka:
 
     Without a `directory` the data live in a temporary one that `stop` removes; with one they
     stay, and the next start finds them. The broker dies with this process unless `outlive`.
+    `advertised` is the address of a proxy: the broker then listens on `behind`, too, and tells
+    whoever comes in there to come by way of the proxy.
 
     >>> with Kafka() as broker:  # doctest: +SKIP
     ...     broker.bootstrap
@@ -99,10 +101,13 @@ class Kafka:
         *,
         settings: Mapping[str, str] | None = None,
         port: int | None = None,
+        advertised: str | None = None,
         outlive: bool = False,
     ) -> None:
         self.account = ordinary_account()
         self.port = port or 0
+        self.behind = 0
+        self._advertised = advertised
         self._directory = directory
         self._is_temporary = directory is None
         self._outlive = outlive
@@ -197,6 +202,14 @@ class Kafka:
             "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{self.port}",
             "log.dirs": str(home / "data"),
         }
+        if self._advertised is not None:
+            self.behind = free_port(self.behind or None)
+            while self.behind in (self.port, controller):
+                self.behind = free_port()
+            settings["listeners"] += f",PROXIED://{LOOPBACK}:{self.behind}"
+            settings["advertised.listeners"] += f",PROXIED://{self._advertised}"
+            settings["listener.security.protocol.map"] += ",PROXIED:PLAINTEXT"
+            settings["inter.broker.listener.name"] = "PLAINTEXT"  # the broker itself never comes by the proxy
         properties = home / "server.properties"
         properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         properties.chmod(0o644)

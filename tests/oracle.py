@@ -114,10 +114,12 @@ def differences(
     schemas: Mapping[str, str],
     tables: Collection[str] | None = None,
     ignore_columns: Collection[str] = ("migrated_at",),
+    except_columns: Collection[tuple[str, str]] = (),
 ) -> list[str]:
     """Everything that differs, as sentences: rows, columns, constraints, indexes, types, sequences left behind.
 
-    `schemas` says the target's schema for each of the source's. `ignore_columns` are the target's own.
+    `schemas` says the target's schema for each of the source's. `ignore_columns` are the target's own;
+    `except_columns` (table, column) stand on both sides and are not looked at: what is encrypted.
     Types count only as far as the target has them: a column's type names those that it needs.
     """
     found: list[str] = []
@@ -129,6 +131,9 @@ def differences(
         there: dict[str, set[str]] = {}
         for old, new in schemas.items():
             source, target = _side(source_connection, old), _side(target_connection, new)
+            for table, column in except_columns:
+                for side in (source, target):
+                    side.columns.get(table, {}).pop(column, None)
             there.setdefault(new, set()).update(source.tables)
             names = sorted(name for name in source.tables if tables is None or name in tables)
             for name in names:
