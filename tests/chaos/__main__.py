@@ -1,0 +1,56 @@
+"""`./dev chaos`: kills at random over everything, and a proof afterwards that nothing was lost, doubled or left old."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from importlib import import_module
+from importlib.util import find_spec
+
+from rich.console import Console
+
+from tests.chaos.schedule import FULL_ROUNDS, draw
+from tests.chaos.soak import soak
+
+
+def main() -> int:
+    """Run what the command line says; 1 when something was violated."""
+    parser = argparse.ArgumentParser(prog="./dev chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, help="the same seed draws the same faults (default: a random one, printed)")
+    parser.add_argument("--rounds", type=int, default=FULL_ROUNDS, help=f"of the soak (default {FULL_ROUNDS})")
+    parser.add_argument("--short", action="store_true", help="short rounds, as in the tests")
+    parser.add_argument("--schedule", action="store_true", help="print what the seed draws, and do nothing")
+    options, _ = parser.parse_known_args()
+    seed = random.SystemRandom().randrange(2**31) if options.seed is None else options.seed
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    rounds = draw(seed, options.rounds, is_short=options.short)
+    console.print(f"seed {seed}, {len(rounds)} rounds", highlight=False)
+    if options.schedule:
+        for drawn in rounds:
+            console.print(f"round {drawn.number}: fresh {drawn.is_fresh}, {drawn.consumers} consumers", highlight=False)
+            for event in drawn.events:
+                console.print(f"  {event.at_s:5.1f} s  {event.fault.value}  {event.network or ''}", highlight=False)
+        return 0
+    began = time.monotonic()
+    tally, disk = soak(rounds, seed, lambda line: console.print(line, highlight=False))
+    tally.show(console, seed=seed, disk=disk, seconds=time.monotonic() - began)
+    return 1 if tally.problems else 0
+
+
+# What else `./dev chaos` does, by its first argument.
+OTHERS = {"--points": "tests.chaos.points_run", "--recovery": "tests.chaos.recovery"}
+
+
+def dispatch() -> int:
+    """Another part of the chaos when it is named, else the soak."""
+    for option, module in OTHERS.items():
+        if option in sys.argv[1:] and find_spec(module) is not None:
+            sys.argv.remove(option)
+            return int(import_module(module).main() or 0)
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(dispatch())

@@ -1,0 +1,180 @@
+"""How each fault of a schedule is done to a running soak."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import psycopg
+
+from embedded.server import wait_until
+from tests.chaos import shop
+from tests.chaos.arena import SLOW, Arena
+from tests.chaos.fleet import Fleet, Program
+from tests.chaos.ledger import Ledger
+from tests.chaos.schedule import Event, Fault, Network
+from tests.chaos.tally import Tally
+
+VICTIM_COMES_S = 3.0
+INTERLOPER_STARTS_S = 4.0
+
+
+@dataclass
+class Striker:
+    """Does what events say; each call may run on a thread of its own."""
+
+    arena: Arena
+    fleet: Fleet
+    ledger: Ledger
+    tally: Tally
+    seed: int
+    consumer_kills: list[float] = field(default_factory=list)  # when, by the monotonic clock
+
+    def strike(self, event: Event) -> None:
+        """Do it, and count it as hit or missed."""
+        if self._acts[event.fault](event):
+            self.tally.happened(event.fault)
+        else:
+            self.tally.was_missed(event.fault)
+
+    @property
+    def _acts(self) -> Mapping[Fault, Callable[[Event], bool]]:
+        return {
+            Fault.KILL_PRODUCER: self._kill_producer,
+            Fault.KILL_CONSUMER: self._kill_consumer,
+            Fault.KILL_ALL_CONSUMERS: self._kill_all_consumers,
+            Fault.JOIN: lambda event: self.fleet.join(),
+            Fault.LEAVE: lambda event: self.fleet.leave(event.whom),
+            Fault.FREEZE_CONSUMER: self._freeze_consumer,
+            Fault.FREEZE_LONG: self._freeze_consumer,
+            Fault.FREEZE_PRODUCER: self._freeze_producer,
+            Fault.KILL_BROKER: lambda event: self._crash(Network.KAFKA),
+            Fault.CRASH_SOURCE: lambda event: self._crash(Network.SOURCE),
+            Fault.CRASH_TARGET: lambda event: self._crash(Network.TARGET),
+            Fault.CUT: self._cut,
+            Fault.DELAY: self._delay,
+            Fault.BLACK_HOLE: self._black_hole,
+            Fault.FULL_DISK: self._fill_disk,
+            Fault.SECOND_PRODUCER: self._second_producer,
+            Fault.SAME_IDENTITY: self._same_identity,
+            Fault.CLOCK_AHEAD: self._clock_ahead,
+            Fault.ABANDON: self._abandon,
+            Fault.CHANGE: self._change,
+            Fault.GHOST: self._haunt,
+        }
+
+    def _kill_producer(self, event: Event) -> bool:
+        victim = _victim(lambda: self.fleet.living_producers, event.whom)
+        return victim is not None and self.fleet.kill(victim)
+
+    def _kill_consumer(self, event: Event) -> bool:
+        victim = _victim(lambda: self.fleet.consumers, event.whom)
+        if victim is None or not self.fleet.kill(victim):
+            return False
+        self.consumer_kills.append(time.monotonic())
+        return True
+
+    def _kill_all_consumers(self, event: Event) -> bool:  # noqa: ARG002
+        hits = [self.fleet.kill(victim) for victim in self.fleet.consumers]
+        if any(hits):
+            self.consumer_kills.append(time.monotonic())
+        return any(hits)
+
+    def _freeze_consumer(self, event: Event) -> bool:
+        return _freeze(_victim(lambda: self.fleet.consumers, event.whom), event.lasts_s)
+
+    def _freeze_producer(self, event: Event) -> bool:
+        return _freeze(_victim(lambda: self.fleet.living_producers, event.whom), event.lasts_s)
+
+    def _crash(self, network: Network) -> bool:
+        self.arena.crash(network)
+        return True
+
+    def _cut(self, event: Event) -> bool:
+        assert event.network is not None
+        proxy = self.arena.proxies[event.network]
+        if event.whom % 3 == 0:  # once, and everybody may come back at once
+            proxy.break_connections()
+            return True
+        proxy.cut()
+        time.sleep(event.lasts_s)
+        proxy.heal()
+        return True
+
+    def _delay(self, event: Event) -> bool:
+        assert event.network is not None
+        proxy = self.arena.proxies[event.network]
+        proxy.delay(SLOW)
+        time.sleep(event.lasts_s)
+        proxy.heal()
+        return True
+
+    def _black_hole(self, event: Event) -> bool:
+        """Half of them end as a network that comes back does, half in a broken connection."""
+        assert event.network is not None
+        proxy = self.arena.proxies[event.network]
+        proxy.black_hole()
+        time.sleep(event.lasts_s)
+        if event.whom % 2:
+            proxy.break_connections()
+        proxy.heal()
+        return True
+
+    def _fill_disk(self, event: Event) -> bool:
+        self.arena.disk.fill()
+        time.sleep(event.lasts_s)
+        self.arena.disk.free()
+        return True
+
+    def _second_producer(self, event: Event) -> bool:
+        if _victim(lambda: self.fleet.living_producers, event.whom) is None:
+            return False
+        self.fleet.end_producer(self.fleet.spawn_producer())
+        return True
+
+    def _same_identity(self, event: Event) -> bool:
+        identity = self.fleet.slots[0].identity
+        self.fleet.interlopers += 1
+        try:
+            program = self.fleet.spawn_consumer(identity)
+            wait_until(lambda: not program.is_alive, INTERLOPER_STARTS_S + event.lasts_s)
+            self.fleet.end_interloper(program)
+        finally:
+            self.fleet.interlopers -= 1
+        return True
+
+    def _clock_ahead(self, event: Event) -> bool:  # noqa: ARG002
+        self.fleet.clock_ahead_next = True
+        return True
+
+    def _abandon(self, event: Event) -> bool:
+        self.fleet.abandons_next = True
+        return self._kill_producer(event)
+
+    def _change(self, event: Event) -> bool:
+        self.ledger.change(shop.change(self.seed * 1000 + int(event.at_s * 1000)))
+        return True
+
+    def _haunt(self, event: Event) -> bool:
+        try:
+            self.ledger.haunt(shop.ghosts(int(event.at_s * 1000)))
+        except psycopg.OperationalError:
+            return False  # the source crashed under it: rolled back all the same
+        return True
+
+
+def _victim(living: Callable[[], list[Program]], whom: int) -> Program | None:
+    """Whom to hit; somebody who is just being started is waited for."""
+    wait_until(lambda: bool(living()), VICTIM_COMES_S)
+    found = living()
+    return found[whom % len(found)] if found else None
+
+
+def _freeze(program: Program | None, lasts_s: float) -> bool:
+    if program is None or not program.send(signal.SIGSTOP):
+        return False
+    time.sleep(lasts_s)
+    program.send(signal.SIGCONT)
+    return True
