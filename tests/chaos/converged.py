@@ -62,7 +62,9 @@ class Place:
     expected: Expected
 
 
-def converged(environment: Mapping[str, str], expected: Expected | None = None) -> list[str]:
+def converged(
+    environment: Mapping[str, str], expected: Expected | None = None, *, settles_s: float = SETTLES_S
+) -> list[str]:
     """Everything that is not as it must be, as sentences."""
     file = environment["MIGRATION"]
     migration = parse_migration(Path(file).read_text(encoding="utf-8"), file)
@@ -86,7 +88,7 @@ def converged(environment: Mapping[str, str], expected: Expected | None = None) 
             found += _of_rows(place, progress)
             found += _of_quarantine(place)
             found += _of_positions(place, progress)
-        found += _of_what_is_left(place)
+        found += _of_what_is_left(place, settles_s)
     return found + _of_log(place) + _of_definitions(place) + _of_reconcile(place)
 
 
@@ -196,9 +198,9 @@ def _of_positions(place: Place, progress: Progress) -> Iterator[str]:
             yield f"{table.table_name}: {count} positions, {table.partitions} partitions"
 
 
-def _of_what_is_left(place: Place) -> list[str]:
+def _of_what_is_left(place: Place, settles_s: float) -> list[str]:
     """Nothing of a dead process is left in the databases: sessions, locks, prepared transactions, temporary tables."""
-    end = time.monotonic() + SETTLES_S
+    end = time.monotonic() + settles_s
     while True:
         found = [
             f"{side}: {row[0]}"
