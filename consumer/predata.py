@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import psycopg
+from psycopg import errors
 
 from consumer.aside import drop_secondary, leave_parents, open_identities, plain_key
 from consumer.ours import see_ours
@@ -17,10 +18,11 @@ from consumer.partitions import make_partitions, see_partitions
 from consumer.target import Target, is_empty, relation_exists
 from consumer.theirs import see_theirs
 from runtime.postgres import explain, is_transient, use_schema
+from runtime.rehearsal import find_lacking
 from runtime.reporting import Notice, Report
 from schemas import definitions
 from schemas.catalogue import Table, UserType
-from schemas.errors import TargetError
+from schemas.errors import Refused, TargetError
 from schemas.sql import quote_ident
 
 
@@ -29,7 +31,8 @@ def pre_data(target: Target, report: Report) -> Mapping[str, bool]:
 
     Raises:
         TargetError: a right, an extension or a role is missing.
-        Refused: a table that is there differs from what the source has.
+        Refused: a table that is there differs from what the source has, or the target lacks what
+            definitions call; all of it is listed.
     """
     connection = target.connection
     try:
@@ -37,6 +40,8 @@ def pre_data(target: Target, report: Report) -> Mapping[str, bool]:
             _see_role(target)
             if not _has_schema(target):  # looked first: IF NOT EXISTS asks for the right to create even then
                 connection.execute(f"CREATE SCHEMA {quote_ident(target.schema)}".encode())
+            if target.is_ours:
+                _see_definitions(target)
             _extensions(target)
             use_schema(connection, target.schema)
             if target.is_ours:
@@ -79,6 +84,22 @@ def _see_role(target: Target) -> None:
         raise TargetError(
             f'role "{target.grant_to}" of grant_to does not exist in the target',
             hint=f"CREATE ROLE {quote_ident(target.grant_to)}, or take grant_to out of the migration",
+        )
+
+
+def _see_definitions(target: Target) -> None:
+    """Also those that come after the rows: hours of loading must not end at an index that cannot be made."""
+    try:
+        lacking = find_lacking(target.connection, target.catalogue, target.mappings, target.schema)
+    except errors.InsufficientPrivilege:
+        return  # it may make no schema to try them in; each is tried in its time
+    if lacking:
+        raise Refused(
+            f'schema "{target.schema}" cannot be made as the source is; the target lacks something for:\n  '
+            + "\n  ".join(map(str, lacking)),
+            hint=f"make what is missing in the target (functions of the tenant's own in schema {quote_ident(target.schema)}), "
+            "and start again; or leave defaults, checks and indexes out by name, each with a reason, under "
+            "[table.NAME.leave_out] of the migration: the snapshot stays good",
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from consumer.target import Target
 from consumer.transform import TablePlan
@@ -17,7 +17,7 @@ from schemas.catalogue import Catalogue
 from schemas.errors import ConfigurationError, KeyringError, Refused
 from schemas.mapping import TableMapping, Treatment, table_mapping
 from schemas.migration import Migration
-from schemas.migration_check import check_migration
+from schemas.migration_check import check_left_out, check_migration
 from schemas.records import TableStarted
 
 
@@ -65,7 +65,8 @@ class Session:
         Raises:
             ConfigurationError: the migration does not fit what the source was.
         """
-        problems = check_migration(self.migration, catalogue)
+        tables = {table.name: table for table in catalogue.tables}
+        problems = [*check_migration(self.migration, catalogue), *check_left_out(self.migration, tables)]
         if problems:
             raise ConfigurationError(
                 "the migration does not fit the tables in the log:\n  " + "\n  ".join(problems),
@@ -116,11 +117,13 @@ class Session:
         self, connection: Connection, catalogue: Catalogue, *, is_ours: bool, schema: str | None = None
     ) -> Target:
         """The tenant's schema, to be made or finished."""
+        mappings = self.mappings(catalogue)
+        wanted = tuple(mappings[table.name].table for table in catalogue.tables)  # without what is left out
         return Target(
             connection=connection,
             schema=schema or self.migration.schema_,
-            catalogue=catalogue,
-            mappings=self.mappings(catalogue),
+            catalogue=replace(catalogue, tables=wanted),
+            mappings=mappings,
             is_ours=is_ours,
             grant_to=self.migration.grant_to,
         )

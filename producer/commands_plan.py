@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import click
+import psycopg
 from rich.console import Console
 
-from producer.oddities import Extensions
+from producer.oddities import Rehearsed
 from producer.plan import make_plan
 from producer.plan_view import plan_json, show_plan
 from producer.suspects import readable, unclassified
 from runtime.command import Invocation, examples, json_option, pass_invocation
 from runtime.introspect import read_source
-from runtime.postgres import open_source, open_target
+from runtime.postgres import failure, open_source, open_target
+from runtime.rehearsal import find_lacking
 from runtime.settings import TARGET_URL
+from schemas.catalogue import Catalogue
 from schemas.errors import ExitCode, ReplicatorError
+from schemas.mapping import table_mapping
 
 _PAGE_COLUMNS = 120  # when nobody says how wide
 
@@ -28,18 +33,20 @@ def plan(invocation: Invocation, *, accept_unclassified: bool, as_json: bool) ->
     """Show what a snapshot would move, in which order, what is odd and what stays behind.
 
     Reads the source's definition, and a few values of each table's text columns, to see what seems personal; no
-    value is shown. Asks the target for its extensions if NEW_POSTGRES_URL is set. Exit code 2 when a snapshot would stop.
+    value is shown. If NEW_POSTGRES_URL is set, every definition is tried in the target, in a transaction that is
+    rolled back. Exit code 2 when a snapshot would stop, or the target lacks something.
     """
     migration, source = invocation.migration, invocation.source
     with open_source(source.url, schema=migration.source.schemas) as connection:
         survey = read_source(connection, migration)
+        catalogue, problems = survey.catalogue(migration), survey.problems(migration)
         planned = make_plan(
             survey,
             migration,
             str(source),
-            suspicions=unclassified(connection, readable(survey, migration), survey.catalogue(migration), migration),
+            suspicions=unclassified(connection, readable(survey, migration), catalogue, migration),
             is_lenient=accept_unclassified,
-            extensions=_extensions(invocation),
+            rehearsed=None if problems else _rehearsed(invocation, catalogue),
         )
     if as_json:
         click.echo(plan_json(planned))
@@ -49,13 +56,17 @@ def plan(invocation: Invocation, *, accept_unclassified: bool, as_json: bool) ->
     return ExitCode.USAGE if planned.is_blocked else ExitCode.DONE
 
 
-def _extensions(invocation: Invocation) -> Extensions | None:
-    """What the target's server could install; None when nobody said where it is."""
+def _rehearsed(invocation: Invocation, catalogue: Catalogue) -> Rehearsed | None:
+    """What the target lacks for the definitions; None when nobody said where it is."""
     if not any(invocation.environment.get(name) for name in (TARGET_URL, f"{TARGET_URL}_FILE")):
         return None
+    migration = invocation.migration
+    mappings = {table.name: table_mapping(table, migration) for table in catalogue.tables}
     try:
-        with open_target(invocation.target.url, read_only=True, application_name="producer") as target:
-            rows = target.execute("SELECT name::text FROM pg_available_extensions").fetchall()
+        with open_target(invocation.target.url, application_name="producer") as target:
+            wanted = replace(catalogue, tables=tuple(mapping.table for mapping in mappings.values()))
+            return Rehearsed(find_lacking(target, wanted, mappings, migration.schema_))
     except ReplicatorError as error:
-        return Extensions(why_not=str(error))
-    return Extensions(frozenset(name for (name,) in rows))
+        return Rehearsed(why_not=str(error))
+    except psycopg.Error as error:
+        return Rehearsed(why_not=failure(error))

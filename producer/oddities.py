@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from runtime.introspect import Facts, FoundType, Survey
+from runtime.rehearsal import Lacking
 from schemas.avro import MAX_TOPIC_LENGTH, topic_name
 from schemas.catalogue import Table, rings
 from schemas.errors import ConfigurationError
 from schemas.migration import Migration
 from schemas.migration_check import mentioned
 from schemas.oddity import Oddity, Severity
+from schemas.toml_text import toml_key
 
 MOST_COLUMNS = 1600  # of a table in PostgreSQL
 WIDE_ROW_BYTES = 1_000_000
@@ -27,17 +29,17 @@ _WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Extensions:
-    """Extensions of the target; `why_not` says why it could not be asked, else it is empty."""
+class Rehearsed:
+    """What the target lacks for the definitions; `why_not` says why it could not be asked, else it is empty."""
 
-    available: frozenset[str] = frozenset()
+    lacking: tuple[Lacking, ...] = ()
     why_not: str = ""
 
 
-def find_oddities(survey: Survey, migration: Migration, extensions: Extensions | None = None) -> tuple[Oddity, ...]:
-    """Everything odd about the tables that are moved, the heavy things first; `extensions` if the target was asked."""
+def find_oddities(survey: Survey, migration: Migration, rehearsed: Rehearsed | None = None) -> tuple[Oddity, ...]:
+    """Everything odd about the tables that are moved, the heavy things first; `rehearsed` if the target was asked."""
     moved = survey.moved(migration)
-    found = [*_of_source(survey, moved), *_of_extensions(survey, migration, extensions), *_of_left(survey, migration)]
+    found = [*_of_source(survey, moved), *_of_rehearsal(rehearsed, migration), *_of_left(survey, migration)]
     for table in moved:
         facts = survey.of(table)
         found.extend(_of_rights(table, facts))
@@ -45,7 +47,7 @@ def find_oddities(survey: Survey, migration: Migration, extensions: Extensions |
         found.extend(_of_size(table, migration))
         found.extend(_of_types(survey, table))
         found.extend(_of_keys(table, {other.name for other in moved}))
-        found.extend(_of_target(table, facts, migration))
+        found.extend(_of_target(table, facts, migration, was_asked=rehearsed is not None and not rehearsed.why_not))
         found.extend(_of_topic(table, migration))
     return tuple(sorted(found, key=lambda oddity: (_WEIGHT[oddity.severity], oddity.table)))
 
@@ -71,23 +73,23 @@ def _of_source(survey: Survey, moved: Iterable[Table]) -> Iterator[Oddity]:
             )
 
 
-def _of_extensions(survey: Survey, migration: Migration, extensions: Extensions | None) -> Iterator[Oddity]:
-    if extensions is None:
+def _of_rehearsal(rehearsed: Rehearsed | None, migration: Migration) -> Iterator[Oddity]:
+    if rehearsed is None:
         return
-    needed = survey.catalogue(migration).extensions
-    if needed and extensions.why_not:
+    if rehearsed.why_not:
+        text = f"whether the target can make all definitions could not be seen: {rehearsed.why_not}"
+        yield Oddity(severity=Severity.WARNING, text=text)
+    for lacking in rehearsed.lacking:
+        hint = f'make it in the target first, what is the tenant\'s own in schema "{migration.schema_}"'
+        if lacking.leave_out:
+            place = f"[table.{toml_key(lacking.table)}.leave_out]"
+            hint += f'; or leave it out: {toml_key(lacking.leave_out)} = "why" under {place}'
         yield Oddity(
-            severity=Severity.WARNING,
-            text=f"whether the target has the extensions {_list(needed)} could not be seen: {extensions.why_not}",
+            severity=Severity.ERROR,
+            table=lacking.table,
+            text=f"the target cannot have {lacking.what}: {lacking.why}",
+            hint=hint,
         )
-        return
-    for name in needed:
-        if name not in extensions.available:
-            yield Oddity(
-                severity=Severity.ERROR,
-                text=f'the target\'s server has no extension "{name}", which tables that are moved rely on',
-                hint=f'install "{name}" on the target\'s server, or leave those tables out',
-            )
 
 
 def _of_left(survey: Survey, migration: Migration) -> Iterator[Oddity]:
@@ -126,7 +128,7 @@ def _of_rights(table: Table, facts: Facts) -> Iterator[Oddity]:
             severity=Severity.ERROR,
             table=table.name,
             text="this role may not read it (SELECT on the whole table)",
-            hint=f'GRANT SELECT ON "{table.schema}"."{table.name}" TO the role that POSTGRES_URL names',
+            hint=f"GRANT SELECT ON {table.at_source} TO the role that POSTGRES_URL names",
         )
     if facts.hides_rows:
         yield Oddity(
@@ -282,7 +284,7 @@ def _of_keys(table: Table, moved: set[str]) -> Iterator[Oddity]:
             )
 
 
-def _of_target(table: Table, facts: Facts, migration: Migration) -> Iterator[Oddity]:
+def _of_target(table: Table, facts: Facts, migration: Migration, *, was_asked: bool) -> Iterator[Oddity]:
     rules = migration.rules(table.name)
     changed = {*rules.encrypt, *rules.transform}
     for index in table.indexes:
@@ -301,13 +303,18 @@ def _of_target(table: Table, facts: Facts, migration: Migration) -> Iterator[Odd
             text=f'the default of "{column}" makes something else than a number of a sequence: in the target the sequence begins anew',
             hint="SELECT setval(…) there after the load, with the source's value",
         )
-    if facts.functions:
-        yield Oddity(
-            severity=Severity.WARNING,
-            table=table.name,
-            text=f"its defaults, checks or indexes call {_list(facts.functions, quoted=False)}: functions are not moved",
-            hint="make them in the target first, where the tenant's schema finds them",
-        )
+    left = migration.rules(table.name).leave_out
+    for definition, called in () if was_asked else facts.calls:
+        if not any(definition.endswith(f'"{name}"') for name in left):
+            yield Oddity(
+                severity=Severity.WARNING,
+                table=table.name,
+                text=f"{definition} calls what is not moved: {called}",
+                hint=f'make it in the target first, what is the tenant\'s own in schema "{migration.schema_}"; '
+                "with NEW_POSTGRES_URL set, this plan looks there",
+            )
+    for name, reason in left.items():
+        yield Oddity(severity=Severity.NOTICE, table=table.name, text=f'"{name}" is left out: {reason}')
 
 
 def _way_to(parent: str) -> str:
@@ -317,6 +324,6 @@ def _way_to(parent: str) -> str:
     return f'add "{parent}" to tables, if the tenant needs it'
 
 
-def _list(names: Iterable[str], *, quoted: bool = True) -> str:
-    shown = [f'"{name}"' if quoted else name for name in names]
+def _list(names: Iterable[str]) -> str:
+    shown = [f'"{name}"' for name in names]
     return ", ".join(shown) if len(shown) < 2 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from producer.oddities import Extensions, find_oddities
+from producer.oddities import Rehearsed, find_oddities
 from runtime.introspect import Survey
 from schemas.avro import topic_name
 from schemas.catalogue import Table, load_waves
@@ -103,9 +103,9 @@ def make_plan(
     *,
     suspicions: Sequence[Suspicion] = (),
     is_lenient: bool = False,
-    extensions: Extensions | None = None,
+    rehearsed: Rehearsed | None = None,
 ) -> Plan:
-    """Plan a snapshot; `source` is how the source may be shown, `extensions` what the target has, if it was asked.
+    """Plan a snapshot; `source` is how the source may be shown, `rehearsed` what the target lacks, if it was asked.
 
     Raises:
         ConfigurationError: two schemas of the source have a table of one name.
@@ -121,8 +121,8 @@ def make_plan(
         estimate=estimate(catalogue.tables, migration),
         extensions=catalogue.extensions,
         types=tuple(found.name for found in catalogue.types),
-        extensions_checked=extensions is not None,
-        odd=find_oddities(survey, migration, extensions),
+        extensions_checked=rehearsed is not None,
+        odd=find_oddities(survey, migration, rehearsed),
         suspicions=tuple(suspicions),
         is_lenient=is_lenient,
         not_moved=not_moved(survey, migration),

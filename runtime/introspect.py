@@ -32,6 +32,7 @@ from schemas.catalogue import (
 )
 from schemas.errors import ConfigurationError
 from schemas.migration import Migration, MigrationError, check_migration
+from schemas.migration_check import check_left_out
 from schemas.nearest import did_you_mean
 
 Row = Mapping[str, Any]
@@ -51,7 +52,7 @@ class Facts:
     children: tuple[str, ...]  # tables that inherit from it
     types: tuple[int, ...]  # object ids of its columns' types
     extensions: tuple[str, ...]  # that defaults, constraints and indexes rely on
-    functions: tuple[str, ...]  # the same, made by somebody
+    calls: tuple[tuple[str, str], ...]  # a definition, and what it calls that somebody made and nobody moves
     virtual: tuple[str, ...]  # generated columns that are not stored
     counted_oddly: tuple[str, ...]  # columns that make something else than a number of a sequence's values
 
@@ -151,7 +152,9 @@ class Survey:
 
     def problems(self, migration: Migration) -> list[str]:
         """What in the migration does not fit this source, each with its line."""
-        return check_migration(migration, self.catalogue(migration), [table.name for table in self.tables])
+        whole = {table.name: table for table in self.moved(migration)}
+        known = [table.name for table in self.tables]
+        return [*check_migration(migration, self.catalogue(migration), known), *check_left_out(migration, whole)]
 
 
 def _travels(found: FoundType) -> bool:
@@ -277,7 +280,7 @@ def _tables(connection: Connection, schema: str, schemas: Collection[str], side:
                 children=tuple(row["children"]),
                 types=tuple(column["type_oid"] for column in own),
                 extensions=tuple(sorted({need["extension"] for need in relied if need["extension"]})),
-                functions=tuple(sorted({need["function"] for need in relied if need["function"]})),
+                calls=tuple((need["definition"], need["calls"]) for need in relied if need["calls"]),
                 virtual=tuple(column["name"] for column in own if column["generated"] == "v"),
                 counted_oddly=tuple(
                     column["name"]

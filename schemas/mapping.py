@@ -5,11 +5,13 @@ From catalogue and migration alone, so consumer and validator come to the same a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from schemas.catalogue import Column, Table
 from schemas.errors import ConfigurationError
+from schemas.leaving import leave_out
 from schemas.migration_model import Migration, TableRules
 from schemas.nearest import did_you_mean
 from schemas.sql import quote_literal
@@ -66,6 +68,7 @@ class TableMapping:
     added: tuple[AddedColumn, ...] = ()
     migrated_at: str = "migrated_at"
     sums: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)  # definitions that the migration leaves out: why
 
     def column(self, name: str) -> ColumnMapping:
         """The column of that name; KeyError if it does not travel."""
@@ -88,13 +91,14 @@ def table_mapping(table: Table, migration: Migration) -> TableMapping:
     for name in (*rules.encrypt, *rules.transform):
         _refuse_impossible(table, name, migration)
     return TableMapping(
-        table=table,
+        table=leave_out(table, rules.leave_out),
         columns=tuple(_column(column, rules) for column in table.stored),
         added=tuple(
             AddedColumn(name=name, type=rule.type, value=rule.value, sql=rule.sql) for name, rule in rules.add.items()
         ),
         migrated_at=rules.migrated_at,
         sums=rules.sums,
+        left_out=rules.leave_out,
     )
 
 

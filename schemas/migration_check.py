@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from schemas.catalogue import Catalogue, ImpossibleOrder, Table, check_order
+from schemas.leaving import can_leave
 from schemas.migration_model import Migration, TableRules
 from schemas.nearest import did_you_mean
 
@@ -46,6 +47,20 @@ def check_migration(migration: Migration, catalogue: Catalogue, known: Iterable[
         )
     for table in catalogue.tables:
         problems.extend(_of_table(migration, table, catalogue))
+    return problems
+
+
+def check_left_out(migration: Migration, tables: Mapping[str, Table]) -> list[str]:
+    """What under leave_out cannot be left out of these tables, as the source has them."""
+    problems = []
+    for name, rules in migration.table.items():
+        possible = can_leave(tables[name]) if name in tables else tuple(rules.leave_out)
+        problems += [
+            f'{migration.where("table", name, "leave_out", given)}: "{name}" has no default, check, index or constraint '
+            f'"{given}" that can be left out{did_you_mean(given, possible)}'
+            for given in rules.leave_out
+            if given not in possible
+        ]
     return problems
 
 

@@ -127,6 +127,7 @@ class TableRules(_Part):
     sums: tuple[Identifier, ...] = ()
     partitions: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
     migrated_at: NewColumn = "migrated_at"
+    leave_out: dict[Identifier, Reason] = {}  # indexes, constraints, and columns whose default is meant
 
 
 class Organization(_Part):
@@ -193,7 +194,7 @@ class Migration(_Part):
     def digest(self) -> str:
         """SHA-256 in hex over what shapes the data: a resume under another digest would mix two migrations.
 
-        Limits, sums, grants, reasons to keep and values of the organization are left out.
+        Limits, sums, grants, reasons to keep, definitions left out and values of the organization are not part of it.
         """
         shape = {
             "tenant": self.tenant,

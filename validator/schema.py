@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas.catalogue import Catalogue, Column, Constraint, Index, Key, Table, UserType
 from schemas.mapping import ColumnMapping, TableMapping, Treatment
@@ -142,7 +142,10 @@ def _columns(mapping: TableMapping, target: Table, *, is_theirs: bool) -> Iterat
         if column.name not in found:
             yield column.name, "the column is missing"
             continue
-        yield from _column(column, treated.get(column.name), found[column.name], is_theirs=is_theirs)
+        there = found[column.name]
+        if column.name in mapping.left_out:
+            there = replace(there, default=column.default)
+        yield from _column(column, treated.get(column.name), there, is_theirs=is_theirs)
     for added in mapping.added:
         if added.name not in found:
             yield added.name, "the added column is missing"
@@ -244,6 +247,9 @@ def _notes(mapping: TableMapping, target: Table | None) -> Iterator[str]:
     items: list[Key | Constraint] = [*table.uniques, *table.exclusions, *table.checks]
     left = [item.name for item in items if mentions(item.definition, changed)]
     left += [index.name for index in table.indexes if mentions(_method(index), changed)]
+    if mapping.left_out:
+        reasons = ", ".join(f'"{name}" ({reason})' for name, reason in mapping.left_out.items())
+        yield f"left out by the migration: {reasons}"
     if left:
         yield f"left out, because their columns are encrypted or transformed: {', '.join(sorted(left))}"
 

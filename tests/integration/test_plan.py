@@ -12,12 +12,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from producer.commands_plan import plan
-from producer.oddities import Extensions
+from producer.oddities import Rehearsed
 from producer.plan import Plan, make_plan
 from producer.plan_view import plan_json
 from runtime.command import program
 from runtime.introspect import read_source
 from runtime.postgres import open_source
+from runtime.rehearsal import Lacking
 from schemas.migration import Migration, parse_migration
 from schemas.oddity import Severity
 
@@ -210,12 +211,17 @@ def test_a_plan_names_beforehand_what_cannot_travel(make_database: MakeDatabase)
     migration = parse_migration(f'tenant = "shop"\ntables = "*"\n[log]\nprefix = "{"p" * 90}"', "shop.toml")
 
     with open_source(url) as connection:
-        found = make_plan(read_source(connection, migration), migration, "here", extensions=Extensions(frozenset()))
+        found = make_plan(
+            read_source(connection, migration),
+            migration,
+            "here",
+            rehearsed=Rehearsed((Lacking(table="", what="an extension", why="none"),)),
+        )
 
     assert [
         (oddity.severity.value, oddity.table) for oddity in found.odd if oddity.severity is not Severity.NOTICE
     ] == [
-        ("error", ""),  # the target's server lacks citext
+        ("error", ""),  # what the target lacks
         ("error", "wide"),  # no room for migrated_at
         ("error", "🦆" * 15),  # no topic can have its name
         ("warning", ""),  # a foreign table
