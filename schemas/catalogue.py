@@ -240,7 +240,7 @@ def _table(plain: Mapping[str, Any]) -> Table:
         parts[name] = tuple(kind(**_tuples(item)) for item in parts.get(name, ()))
     if parts["primary_key"] is not None:
         parts["primary_key"] = Key(**_tuples(parts["primary_key"]))
-    return Table(**parts)
+    return Table(**_tuples(parts))
 
 
 class ImpossibleOrder(ReplicatorError):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from validator.drill import Fingerprints, Found, differing_rows
-from validator.fetch import Compared, Fetcher
+from validator.fetch import Compared, Key
 from validator.generation import Quarantine
 from validator.plan import TablePlan
 from validator.rows import kind_of
@@ -31,12 +31,20 @@ class _Listed:
     total: int = 0
 
 
+class Comparing(Protocol):
+    """Compares single rows by their key, on a second path beside the sums."""
+
+    def compare(self, keys: Sequence[Key]) -> Iterator[Compared]:
+        """Each key's row on both sides, in the order given."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
     """What it takes to name rows that differ."""
 
     plan: TablePlan
-    fetcher: Fetcher
+    fetcher: Comparing
     quarantine: Quarantine
     digest: Digest
     most: int
@@ -45,7 +53,13 @@ class Naming:
         self, layer: Literal[Layer.CHECKSUMS, Layer.CELLS], source: Fingerprints, target: Fingerprints
     ) -> tuple[tuple[Difference, ...], int]:
         """The differences to list, and how many rows differ in all."""
-        listed = self._listed(differing_rows(source, target))
+        return self.name_found(layer, differing_rows(source, target))
+
+    def name_found(
+        self, layer: Literal[Layer.CHECKSUMS, Layer.CELLS], found: Iterable[Found]
+    ) -> tuple[tuple[Difference, ...], int]:
+        """The same, of rows that are known to differ."""
+        listed = self._listed(found)
         compared = {item.key: item for item in self.fetcher.compare([row.key for row in listed.keyed])}
         differences = [self._difference(layer, row, compared[row.key]) for row in listed.keyed]
         differences += [

@@ -25,8 +25,10 @@ from runtime.command import (
 )
 from runtime.keyring import load_keyring
 from runtime.reporting import ProgressChoice
+from runtime.settings import BOOTSTRAP, PROPERTIES, KafkaSettings
 from schemas.errors import ConfigurationError, ExitCode, ReplicatorError
 from validator import report as reports
+from validator.as_of import AS_OF_LAYERS
 from validator.page import render
 from validator.patience import wait_until_ended
 from validator.reconcile import Options, Reconciliation
@@ -88,12 +90,23 @@ class _Asked:
     sample: int | None
     seed: int | None
     jobs: int
+    as_of: bool = False
 
     def options(self) -> Options:
         chosen = {layer for group in self.layers for layer in group}
         if self.layers and not chosen:
             raise ConfigurationError("--layers names no layer", hint=f"there are {', '.join(_NAMES)}")
+        if self.as_of:
+            if self.sample is not None:
+                raise ConfigurationError("--sample draws rows at the source, which --as-of-snapshot does not ask")
+            if strange := [layer.value for layer in Layer if layer in chosen and layer not in AS_OF_LAYERS]:
+                raise ConfigurationError(
+                    f"--as-of-snapshot cannot look at {', '.join(strange)}: they need the source",
+                    hint=f"without the source there are {', '.join(layer.value for layer in AS_OF_LAYERS)}",
+                )
+            chosen = chosen or set(AS_OF_LAYERS)
         return Options(
+            as_of=self.as_of,
             layers=tuple(layer for layer in Layer if not chosen or layer in chosen or layer is Layer.GENERATION),
             tables=self.tables,
             sample=self.sample,
@@ -110,6 +123,7 @@ class _Asked:
         "validator reconcile --json > reconcile.json",
         "validator reconcile --report reconcile.html --json-report reconcile.json",
         "validator reconcile --wait 600                # beside a load that still runs",
+        "validator reconcile --as-of-snapshot          # what was published is what arrived; needs no source",
     )
 )
 @_compare_options
@@ -125,6 +139,12 @@ class _Asked:
     metavar="SECONDS",
     help="Wait that long at most for the load to end before comparing.",
 )
+@click.option(
+    "--as-of-snapshot",
+    "as_of",
+    is_flag=True,
+    help="Compare with what was published (the log) instead of the source, which is not asked.",
+)
 @progress_option
 @pass_invocation
 def reconcile(
@@ -139,16 +159,18 @@ def reconcile(
     page: Path | None,
     saved: Path | None,
     wait_s: float | None,
+    as_of: bool,
     progress: ProgressChoice,
 ) -> ExitCode:
     """Compare source and target, every table in every layer.
 
-    Both sides are read in one read-only snapshot each. Exit codes: 0 equal in all that was asked for,
+    Rows that the source changed after the snapshot are told apart when the log can be read
+    (KAFKA_BOOTSTRAP_SERVERS): the target must hold what was published of them. Both sides are read in one read-only snapshot each. Exit codes: 0 equal in all that was asked for,
     1 different or rows in quarantine, 2 wrong use, 3 inconclusive (the load has not ended, something
     could not be looked at), 4 a side cannot be read. Rows are named by a keyed digest of their key;
     values are never shown.
     """
-    asked = _Asked(layers=layers, tables=tables, sample=sample, seed=seed, jobs=jobs)
+    asked = _Asked(layers=layers, tables=tables, sample=sample, seed=seed, jobs=jobs, as_of=as_of)
     if wait_s is not None:
         with invocation.open_report(progress) as report_fact:
             url, migration = invocation.target.url, invocation.migration
@@ -223,8 +245,9 @@ def _compare(
     with invocation.open_report(progress) as report_fact:
         run = Reconciliation(
             migration=invocation.migration,
-            source_url=invocation.source.url,
+            source_url="" if options.as_of else invocation.source.url,
             target_url=invocation.target.url,
+            kafka=invocation.kafka if options.as_of else kafka_if_set(invocation),
             keyring=keyring,
             environment=invocation.environment,
             options=options,
@@ -238,6 +261,12 @@ def _compare(
             raise
     _write(plain, page, saved)
     return plain
+
+
+def kafka_if_set(invocation: Invocation) -> KafkaSettings | None:
+    """The log, where the environment names one."""
+    is_named = any(invocation.environment.get(name) for name in (BOOTSTRAP, PROPERTIES))
+    return invocation.kafka if is_named else None
 
 
 def _write(plain: dict[str, Any], page: Path | None, saved: Path | None) -> None:

@@ -62,7 +62,7 @@ class Fetcher:
             some = keys[start : start + at_once]
             there, here = self._source(some), self._target(some)
             for key in some:
-                yield _compare(key, there.get(key, []), here.get(key, []))
+                yield compare_values(key, there.get(key, []), here.get(key, []))
 
     def _source(self, keys: Sequence[Key]) -> dict[Key, list[Values]]:
         plan = self.plan
@@ -95,28 +95,36 @@ class Fetcher:
     def _rows(
         self, connection: Connection, side: Side, texts: Sequence[str], keys: Sequence[Key]
     ) -> list[tuple[Any, ...]]:
-        plan = self.plan
-        names = [f"k{number}" for number in range(len(plan.key))]
-        types = [plan.table.column(cell.name).type for cell in plan.key]
-        on = " AND ".join(
-            f"t.{quote_ident(cell.name)} = k.{name}::{type_}"
-            for cell, name, type_ in zip(plan.key, names, types, strict=True)
-        )
-        on, relation = on.replace("%", "%%"), plan.relation(side).replace("%", "%%")
-        columns = ", ".join([*(getattr(cell, side) for cell in plan.key), *texts]).replace("%", "%%")
-        query = (
-            f"SELECT {columns} FROM unnest({', '.join('%s::text[]' for _ in names)}) AS k({', '.join(names)})"
-            f" JOIN {relation} t ON {on}"
-        )
-        parameters = [[key[number] for key in keys] for number in range(len(names))]
-        with named_errors(side, f"{plan.name}: rows by key"):
-            return connection.execute(query.encode(), parameters).fetchall()
+        return rows_by_key(connection, self.plan, side, texts, keys)
+
+
+def rows_by_key(
+    connection: Connection, plan: TablePlan, side: Side, texts: Sequence[str], keys: Sequence[Key]
+) -> list[tuple[Any, ...]]:
+    """Rows of one side that have one of these keys: the key's own texts first, then `texts`, SQL over `t`."""
+    names = [f"k{number}" for number in range(len(plan.key))]
+    key = [plan.table.column(cell.name) for cell in plan.key]
+    types = [column.type_at_source if side == "source" else column.type for column in key]
+    on = " AND ".join(
+        f"t.{quote_ident(cell.name)} = k.{name}::{type_}"
+        for cell, name, type_ in zip(plan.key, names, types, strict=True)
+    )
+    on, relation = on.replace("%", "%%"), plan.relation(side).replace("%", "%%")
+    columns = ", ".join([*(getattr(cell, side) for cell in plan.key), *texts]).replace("%", "%%")
+    query = (
+        f"SELECT {columns} FROM unnest({', '.join('%s::text[]' for _ in names)}) AS k({', '.join(names)})"
+        f" JOIN {relation} t ON {on}"
+    )
+    parameters = [[one[number] for one in keys] for number in range(len(names))]
+    with named_errors(side, f"{plan.name}: rows by key"):
+        return connection.execute(query.encode(), parameters).fetchall()
 
 
 UNDECRYPTABLE = "\0undecryptable"  # no PostgreSQL text holds a NUL, so no value is this
 
 
-def _compare(key: Key, source: Sequence[Values], target: Sequence[Values]) -> Compared:
+def compare_values(key: Key, source: Sequence[Values], target: Sequence[Values]) -> Compared:
+    """The rows that two sides have under one key."""
     if len(source) != 1 or len(target) != 1:
         return Compared(key, len(source), len(target))
     there, here = source[0], target[0]

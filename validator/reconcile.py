@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from runtime.control import read_control
 from runtime.introspect import Survey, read_checked_catalogue, read_survey
 from runtime.keyring import Keyring
 from runtime.progress import Progress, QuarantinedRow, instant_text, read_progress, read_quarantine
 from runtime.reporting import Notice, Report, TableDone, TableTotals
+from runtime.settings import KafkaSettings
 from schemas.canonical import method_for
 from schemas.catalogue import Catalogue, Table
 from schemas.derivation import row_digest
@@ -26,9 +28,11 @@ from schemas.mapping import TableMapping, Treatment, table_mapping
 from schemas.migration import Migration
 from schemas.nearest import did_you_mean
 from validator import report as reports
+from validator.as_of import LogLook, not_applied
 from validator.decrypt import Decryption
 from validator.generation import Quarantine, current, load_of, look_at_generation, table_load
 from validator.organization import look_at_organization
+from validator.published import published_catalogue
 from validator.sides import Readers, Server, describe, named_errors
 from validator.table import TableLook
 from validator.verdict import WHOLE, Finding, Judgement, Layer, Request, Verdict, judge
@@ -45,6 +49,7 @@ class Options:
     seed: int = 0
     jobs: int = 2
     most: int = 1_000
+    as_of: bool = False  # compare with the log, not with the source
 
 
 @dataclass
@@ -59,6 +64,7 @@ class Reconciliation:
     options: Options
     report_fact: Report
     program_version: str
+    kafka: KafkaSettings | None = None  # needed as of the snapshot; tells changes since apart
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
@@ -82,6 +88,12 @@ class Reconciliation:
             ReplicatorError: a side cannot be read, or the request does not fit; nothing is decided then.
         """
         with ExitStack() as stack:
+            if self.options.as_of:
+                target = Readers("target", self.target_url, (self.migration.schema_,), count=self.options.jobs)
+                stack.callback(target.close)
+                self._look_at_log(target)
+                self._is_complete = True
+                return self.report()
             source = Readers("source", self.source_url, self.migration.source.schemas, count=self.options.jobs)
             stack.callback(source.close)
             target = Readers("target", self.target_url, (self.migration.schema_,), count=self.options.jobs)
@@ -134,12 +146,7 @@ class Reconciliation:
         self._request = self._checked_request()
         mappings = {table.name: table_mapping(table, self.migration) for table in catalogue.tables}
         self._see_keyring(mappings)
-        with named_errors("target", "schema replicator: progress"):
-            self._progress = read_progress(target.first, self.migration.tenant)
-            if self._progress is not None:
-                rows: Sequence[QuarantinedRow] = read_quarantine(target.first, self.migration.tenant)
-                self._quarantine = current(rows, self._progress)
-        found = look_at_generation(self._progress, self.migration.tenant, self._quarantine, self.options.most)
+        found = self._generation(target)
         self._add(found)
         if found.verdict is Verdict.INCONCLUSIVE:
             return  # rows of a load that goes on prove nothing
@@ -151,6 +158,58 @@ class Reconciliation:
             self._warn_of_strangers(survey)
             self._look_at_tables(catalogue, mappings, survey, source, target)
 
+    def _generation(self, target: Readers) -> Finding:
+        with named_errors("target", "schema replicator: progress"):
+            self._progress = read_progress(target.first, self.migration.tenant)
+            if self._progress is not None:
+                rows: Sequence[QuarantinedRow] = read_quarantine(target.first, self.migration.tenant)
+                self._quarantine = current(rows, self._progress)
+        return look_at_generation(self._progress, self.migration.tenant, self._quarantine, self.options.most)
+
+    def _look_at_log(self, target: Readers) -> None:
+        """The target against the log; the source is not asked."""
+        assert self.kafka is not None
+        self._target = describe(target.first, "target", self.target_url)
+        found = self._generation(target)
+        if self._progress is None or found.verdict is Verdict.INCONCLUSIVE:
+            self._add(found)
+            return
+        control = read_control(self.kafka, self.migration.log.prefix, self.migration.tenant, self.keyring)
+        self._add(replace(found, unknown=(*found.unknown, *not_applied(control, self._progress))))
+        catalogue = published_catalogue(control, self._progress)
+        self._tables = tuple(table.name for table in catalogue.tables)
+        self._request = self._checked_request()
+        mappings = {table.name: table_mapping(table, self.migration) for table in catalogue.tables}
+        self._see_keyring(mappings)
+        self._warn_of_digest()
+        if Layer.ORGANIZATION in self.options.layers:
+            self._add(look_at_organization(target.first, self.migration, self.keyring, self.environment))
+        survey = read_survey(target.first, [self.migration.schema_], side="target")
+        self._warn_of_strangers(survey)
+        asked = [table for table in catalogue.tables if table.name in self._request.tables]
+        with (
+            Decryption(target.moment, self.keyring, self.migration.tenant, self.options.jobs) as decryption,
+            ThreadPoolExecutor(self.options.jobs, thread_name_prefix="table") as tables,
+        ):
+            look = LogLook(
+                migration=self.migration,
+                catalogue=catalogue,
+                survey=survey,
+                target=target,
+                kafka=self.kafka,
+                control=control,
+                decryption=decryption,
+                keyring=self.keyring,
+                quarantine=self._quarantine,
+                progress=self._progress,
+                digest=self._digest,
+                options=self.options,
+                add=self._add,
+                counted=self._counted,
+                report_fact=self.report_fact,
+            )
+            self._await_tables(tables, look.look_at, mappings, asked, decryption, target)
+
     def _checked_request(self) -> Request:
         for name in self.options.tables:
             if name not in self._tables:
@@ -158,7 +217,7 @@ class Reconciliation:
                     f'--table: the migration has no table "{name}"{did_you_mean(name, self._tables)}'
                 )
         tables = tuple(name for name in self._tables if not self.options.tables or name in self.options.tables)
-        return Request(layers=self.options.layers, tables=tables, all_tables=self._tables)
+        return Request(layers=self.options.layers, tables=tables, all_tables=self._tables, is_as_of=self.options.as_of)
 
     def _see_keyring(self, mappings: Mapping[str, TableMapping]) -> None:
         """Encrypted cells cannot be proven without their key; better said before an hour of work than after."""
@@ -222,16 +281,27 @@ class Reconciliation:
                 report_fact=self.report_fact,
                 method=method_for(source.encoding, target.encoding),
             )
-            waiting: dict[Future[None], Table] = {
-                tables.submit(look.look_at, mappings[table.name]): table
-                for table in sorted(asked, key=lambda table: -table.bytes)
-            }
-            try:
-                self._await(waiting)
-            except BaseException:
-                decryption.stop()
-                _stop(waiting, source, target)
-                raise
+            self._await_tables(tables, look.look_at, mappings, asked, decryption, source, target)
+
+    def _await_tables(
+        self,
+        pool: ThreadPoolExecutor,
+        look_at: Callable[[TableMapping], None],
+        mappings: Mapping[str, TableMapping],
+        asked: Sequence[Table],
+        decryption: Decryption,
+        *sides: Readers,
+    ) -> None:
+        """Look at tables in a few threads, the largest first; an error or a signal ends all of them."""
+        waiting: dict[Future[None], Table] = {
+            pool.submit(look_at, mappings[table.name]): table for table in sorted(asked, key=lambda table: -table.bytes)
+        }
+        try:
+            self._await(waiting)
+        except BaseException:
+            decryption.stop()
+            _stop(waiting, *sides)
+            raise
 
     def _await(self, waiting: dict[Future[None], Table]) -> None:
         while waiting:

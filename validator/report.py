@@ -112,6 +112,7 @@ class Report:
                 "layers": [layer.value for layer in self.request.layers],
                 "tables": list(self.request.tables),
                 "not_looked_at": list(self.request.left_out),
+                "as_of_snapshot": self.request.is_as_of,
                 "sample": self.sample,
                 "seed": self.seed,
                 "jobs": self.jobs,
@@ -128,6 +129,7 @@ class Report:
             "whole": {f.layer.value: _finding(f) for f in self.findings if f.layer in WHOLE},
             "differences": [_difference(item) for finding in self.findings for item in finding.differences],
             "differences_total": sum(finding.total for finding in self.findings),
+            "changed_since": [_difference(item) for finding in self.findings for item in finding.changed_since],
             "settings": dict(self.settings),
         }
 
@@ -164,6 +166,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "seconds": round(finding.seconds, 3),
         "different": finding.total,
         "listed": len(finding.differences),
+        "changed_since": finding.changed,
         "unknown": list(finding.unknown),
         "notes": list(finding.notes),
         "sample": None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from runtime.introspect import Survey
 from runtime.keyring import Keyring, Status
@@ -15,10 +15,9 @@ from runtime.postgres import Connection
 from runtime.progress import Progress
 from runtime.reporting import Report, RowsCompared
 from schemas.canonical import Method
-from schemas.catalogue import Catalogue, Table, TypeKind, UserType
+from schemas.catalogue import Catalogue, Table
 from schemas.mapping import TableMapping
 from schemas.migration import Migration
-from schemas.sql import quote_ident, quote_literal, quote_qualified
 from validator.cells import Decrypted
 from validator.checksums import Naming, as_finding
 from validator.counts import compare_counts, compare_envelopes, compare_sums
@@ -30,9 +29,9 @@ from validator.keys import Digest, ForeignKeyLook
 from validator.plan import TablePlan, table_plan
 from validator.rows import look_at_rows
 from validator.scan import Scan, Wanted, scan
-from validator.schema import SequenceState, changed_types, compare_schema
-from validator.sides import Readers, named_errors
-from validator.verdict import TABLE_LAYERS, Difference, Finding, Kind, Layer
+from validator.schema_look import SchemaLook, nothing_there
+from validator.sides import Readers
+from validator.verdict import Difference, Finding, Layer
 
 if TYPE_CHECKING:
     from validator.reconcile import Options
@@ -65,61 +64,22 @@ class TableLook:
 
     def look_at(self, mapping: TableMapping) -> None:
         """Every layer that was asked for, of one table."""
-        target_table = self._targets.get(mapping.table.name)
+        target_table = self._schema.targets.get(mapping.table.name)
         with self.target.borrow() as target:
             if self.asks(Layer.SCHEMA):
-                self.add(self._schema(target, mapping, target_table))
+                self.add(self._schema.look_at(target, mapping))
             if target_table is None:
-                self._nothing_there(mapping)
+                for finding in nothing_there(mapping.table.name, self.options.layers):
+                    self.add(finding)
                 return
             plan = table_plan(mapping, target_table, self.migration.schema_)
             self._rows_of(target, plan)
 
     @cached_property
-    def _types(self) -> dict[str, UserType]:
-        return {
-            found.name: UserType(
-                name=found.name,
-                kind=cast("TypeKind", found.kind),
-                definition=found.definition or "",
-                labels=found.labels,
-            )
-            for found in self.survey.types.values()
-            if found.schema in self.survey.schemas
-        }
-
-    @cached_property
-    def _targets(self) -> dict[str, Table]:
-        return {table.name: table for table in self.survey.tables}
-
-    # ---------------------------------------------------------------- schema
-
-    def _schema(self, target: Connection, mapping: TableMapping, found: Table | None) -> Finding:
-        began = time.monotonic()
-        is_theirs = self.progress is not None and not self.progress.tenant.made_schema
-        types = changed_types(self.catalogue, self._types, mapping.table, is_theirs=is_theirs)
-        sequences = _sequences(target, found, self.migration.schema_) if found is not None else []
-        finding = compare_schema(mapping, found, types=types, sequences=sequences, is_theirs=is_theirs)
-        return _timed(finding, began)
-
-    def _nothing_there(self, mapping: TableMapping) -> None:
-        """The target has no such table: every layer of it is different, and none may look equal."""
-        for layer in TABLE_LAYERS:
-            if layer is not Layer.SCHEMA and self.asks(layer):
-                self.add(
-                    Finding(
-                        layer=layer,
-                        table=mapping.table.name,
-                        differences=(
-                            Difference(
-                                layer=layer,
-                                table=mapping.table.name,
-                                kind=Kind.SCHEMA,
-                                detail="the table is missing in the target",
-                            ),
-                        ),
-                    )
-                )
+    def _schema(self) -> SchemaLook:
+        return SchemaLook(
+            schema=self.migration.schema_, catalogue=self.catalogue, survey=self.survey, progress=self.progress
+        )
 
     # ---------------------------------------------------------------- rows
 
@@ -246,7 +206,7 @@ class TableLook:
             quarantine=self.quarantine,
             digest=self.digest,
             most=self.options.most,
-            targets=self._targets,
+            targets=self._schema.targets,
         ).look_at(source, target, table)
 
     def _sampled(self, layer: Layer, count: int, fetcher: Fetcher, populations: tuple[int, int]) -> Finding:
@@ -264,28 +224,3 @@ class TableLook:
 def _no_cells(plan: TablePlan) -> Finding:
     notes = () if plan.left_out else ("no encrypted column",)
     return Finding(layer=Layer.CELLS, table=plan.name, unit="cells", notes=notes, unknown=plan.left_out)
-
-
-def _timed(finding: Finding, began: float) -> Finding:
-    return replace(finding, seconds=time.monotonic() - began)
-
-
-def _sequences(target: Connection, table: Table, schema: str) -> list[SequenceState]:
-    """Each sequence that fills a column, and the largest value there."""
-    found: list[SequenceState] = []
-    relation = quote_qualified(schema, table.name)
-    for column in table.columns:
-        if not column.sequence:
-            continue
-        sequence = f"pg_get_serial_sequence({quote_literal(relation)}, {quote_literal(column.name)})"
-        with named_errors("target", f'{table.name}: sequence of "{column.name}"'):
-            named = target.execute(f"SELECT {sequence}".encode()).fetchone()
-            if named is None or named[0] is None:
-                continue
-            row = target.execute(
-                f"SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END,"
-                f" (SELECT max({quote_ident(column.name)}) FROM {relation}) FROM {named[0]}".encode()
-            ).fetchone()
-        assert row is not None
-        found.append(SequenceState(column=column.name, next_value=row[0], maximum=row[1]))
-    return found

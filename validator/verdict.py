@@ -79,6 +79,7 @@ class Kind(StrEnum):
     ORPHAN_WAITING = "orphan_waiting"
     ORPHAN_NEW = "orphan_not_at_source"
     ORGANIZATION = "organization"
+    CHANGED_SINCE = "changed_since"  # at the source, after the snapshot; never a difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +149,9 @@ class Finding:
 
     `there` is how much there was to look at, in `unit`. `differences` may be cut short;
     `different` is their true number. `unknown` says why something could not be decided.
-    `notes` are facts worth reading that change no verdict.
+    `notes` are facts worth reading that change no verdict. Rows that the source changed after the
+    snapshot, and that the target holds as they were published, are no differences: `changed_since`
+    lists some, `changed` is their number.
     """
 
     layer: Layer
@@ -162,6 +165,8 @@ class Finding:
     unknown: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     sample: Sample | None = None
+    changed_since: tuple[Difference, ...] = ()  # proven: the source changed, the target has what was published
+    changed: int = 0
 
     @property
     def total(self) -> int:
@@ -194,6 +199,7 @@ class Request:
     layers: tuple[Layer, ...]
     tables: tuple[str, ...]
     all_tables: tuple[str, ...]
+    is_as_of: bool = False  # compared with the log instead of the source
 
     def expected(self) -> frozenset[tuple[Layer, str]]:
         """Every finding that must be there before anything may be called equal."""
@@ -316,6 +322,13 @@ def _equal(findings: Sequence[Finding], request: Request) -> str:
     if request.left_out:
         text = f"Equal in what was looked at{counted}, in {len(request.layers)} layers."
         text += f" Not looked at: {'; '.join(request.left_out)}."
+    if request.is_as_of:
+        text += " What was published is what arrived; the source was not asked."
+    if changed := _changed(findings):
+        text += (
+            f" {changed:,} {'row was' if changed == 1 else 'rows were'} changed at the source since the snapshot:"
+            " the target holds what was published."
+        )
     loosest = max((f.sample.bound for f in findings if f.sample is not None and f.layer is Layer.CELLS), default=0.0)
     if loosest > 0:
         text += (
@@ -323,6 +336,14 @@ def _equal(findings: Sequence[Finding], request: Request) -> str:
             f" {share(loosest)} of a table's rows differ there (the bound of each table is in the report)."
         )
     return text
+
+
+def _changed(findings: Sequence[Finding]) -> int:
+    """Rows changed since; a row may differ in clear and in encrypted cells, so the larger number of a table counts."""
+    by_table: dict[str, int] = {}
+    for finding in findings:
+        by_table[finding.table] = max(by_table.get(finding.table, 0), finding.changed)
+    return sum(by_table.values())
 
 
 _ADVICE: tuple[tuple[frozenset[Kind], str], ...] = (

@@ -44,6 +44,10 @@ def _parts(report: Mapping[str, Any]) -> Iterator[RenderableType]:
         if more > 0:
             yield Text(f"… and {more:,} more; --json-report and --report list them", style="dim")
         yield Text()
+    if report.get("changed_since"):
+        yield Text("changed at the source since the snapshot; the target holds what was published:", style="dim")
+        yield _differences({"differences": report["changed_since"]})
+        yield Text()
     notes = list(_notes(report))
     if notes:
         yield from notes
@@ -80,7 +84,11 @@ def _differences(report: Mapping[str, Any]) -> Table:
         columns = ", ".join(item["columns"])
         detail = ": ".join(part for part in (columns, item["detail"]) if part)
         rows = f" × {item['rows']:,}" if item["rows"] > 1 else ""
-        style = _STYLES["inconclusive"] if item["kind"] in ("quarantined", "discarded", "orphan_waiting") else "red"
+        style = (
+            _STYLES["inconclusive"]
+            if item["kind"] in ("quarantined", "discarded", "orphan_waiting", "changed_since")
+            else "red"
+        )
         table.add_row(
             Text(item["table"] or "–"),
             Text(item["layer"]),
@@ -111,6 +119,12 @@ def _verdict(report: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(
             f"generation {load['generation']} shows the source at {load['instant']},"
             f" compared with the source at {source['instant']}, in {duration(report['seconds'])}",
+            style="dim",
+        )
+    elif load["generation"] is not None and report["request"].get("as_of_snapshot"):
+        yield Text(
+            f"generation {load['generation']} shows the source at {load['instant']}, compared with the log"
+            f" in {duration(report['seconds'])}",
             style="dim",
         )
     if report["next"]:

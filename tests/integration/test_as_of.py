@@ -1,0 +1,212 @@
+"""The log as a witness: `--as-of-snapshot`, changes since the snapshot told apart, and `validator explain`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from runtime.keyring import init_keyring, load_keyring, make_kek_file
+from runtime.settings import KafkaSettings
+from schemas.migration import parse_migration
+from tests.integration.test_reconcile import clone, url_of
+from tests.tenant import QUIET, Tenant
+from validator.as_of import AS_OF_LAYERS
+from validator.reconcile import Options, Reconciliation
+from validator.verdict import Layer
+
+MIGRATION = """
+tenant = "NAME"
+schema = "tenant_shop"
+tables = ["customers", "orders", "lines", "touches"]
+
+[log]
+prefix = "NAME"
+
+[batch]
+max_rows = 20
+
+[table.customers]
+encrypt = ["email", "photo"]
+[table.orders]
+encrypt = ["note"]
+[table.orders.transform]
+gross = "bigint"
+share = "percent"
+[table.orders.add]
+tenant_id = { type = "text", value = "shop" }
+[table.touches]
+encrypt = ["ip"]
+"""
+
+SOURCE = r"""
+CREATE TYPE order_state AS ENUM ('open', 'paid');
+CREATE TABLE customers (id text PRIMARY KEY, email text, photo bytea, name text, born date);
+CREATE TABLE orders (id bigint PRIMARY KEY, customer_id text REFERENCES customers(id), note text, gross numeric, share text,
+  rate double precision, weight real, is_paid boolean, state order_state, tags text[], raw bytea,
+  twice bigint GENERATED ALWAYS AS (id * 2) STORED);
+CREATE TABLE lines (order_id bigint REFERENCES orders(id), number smallint, text text, price numeric, PRIMARY KEY (order_id, number));
+CREATE TABLE touches (url text, ip inet);
+INSERT INTO customers SELECT 'c ' || n, CASE WHEN n % 5 = 0 THEN NULL WHEN n % 7 = 0 THEN '' ELSE 'u' || n || '@x.example' END,
+  decode(lpad(to_hex(n), 8, '0'), 'hex'), CASE WHEN n % 3 = 0 THEN NULL ELSE E'Ann "The" \\Émile, (' || n || E')\t🙂' END, date '2000-01-01' + n
+FROM generate_series(1, 60) n;
+INSERT INTO orders (id, customer_id, note, gross, share, rate, weight, is_paid, state, tags, raw)
+SELECT n, 'c ' || (1 + n % 60), CASE WHEN n % 4 = 0 THEN NULL ELSE 'note ' || n END, CASE WHEN n % 9 = 0 THEN NULL ELSE n + 0.5 END, n || ' %',
+  n / 3.0, n / 7.0, n % 2 = 0, (ARRAY['open', 'paid'])[1 + n % 2]::order_state, ARRAY['a', NULL, 'b"' || n], decode(lpad(to_hex(n), 4, '0'), 'hex')
+FROM generate_series(1, 200) n;
+INSERT INTO lines SELECT n, m, 'line ' || m, (n || '.10')::numeric FROM generate_series(1, 200) n, generate_series(1, 2) m;
+INSERT INTO touches SELECT 'https://x.example/' || n % 3, ('10.1.1.' || n % 2)::inet FROM generate_series(1, 30) n;
+"""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A source, the log of its first generation, and the target that holds it."""
+
+    tenant: Tenant
+    server_url: str
+    folder: Path
+
+    @property
+    def source(self) -> str:
+        return self.tenant.environment["POSTGRES_URL"]
+
+    @property
+    def target(self) -> str:
+        return self.tenant.environment["NEW_POSTGRES_URL"]
+
+    def change(self, script: str) -> None:
+        """At the source, as its owner would."""
+        run(self.source, "public", script)
+
+    def corrupt(self, script: str) -> None:
+        """In the target, as nobody should."""
+        run(self.target, "tenant_shop", script)
+
+    def reconcile(self, *layers: Layer, as_of: bool = False, with_log: bool = True, **options: Any) -> dict[str, Any]:
+        every = AS_OF_LAYERS if as_of else tuple(Layer)
+        chosen = Options(layers=(Layer.GENERATION, *layers) if layers else every, seed=1, as_of=as_of, **options)
+        environment = self.tenant.environment
+        facts: list[object] = []
+        return (
+            Reconciliation(
+                migration=parse_migration(Path(environment["MIGRATION"]).read_text(), "shop.toml"),
+                source_url="" if as_of else self.source,
+                target_url=self.target,
+                keyring=load_keyring(environment),
+                environment=environment,
+                options=chosen,
+                report_fact=facts.append,
+                program_version="test",
+                kafka=KafkaSettings(environment["KAFKA_BOOTSTRAP_SERVERS"]) if with_log else None,
+            )
+            .run()
+            .to_json()
+        )
+
+
+def run(url: str, schema: str, script: str) -> None:
+    with psycopg.connect(url, autocommit=True, options=f"-c search_path={schema},public") as connection:
+        connection.execute(script.encode())
+
+
+def moved(server_url: str, bootstrap: str, folder: Path, name: str) -> Moved:
+    init_keyring(folder / "keyring.json", name, make_kek_file(folder / "kek"))
+    (folder / "shop.toml").write_text(MIGRATION.replace("NAME", name))
+    environment = {
+        "POSTGRES_URL": url_of(server_url, clone(server_url, None)),
+        "NEW_POSTGRES_URL": url_of(server_url, clone(server_url, None)),
+        "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+        "MIGRATION": str(folder / "shop.toml"),
+        "KEYRING": str(folder / "keyring.json"),
+        "KEYRING_KEK_FILE": str(folder / "kek"),
+    }
+    found = Moved(Tenant(name, environment), server_url, folder)
+    found.change(SOURCE)
+    found.tenant("producer", "snapshot", "--accept-unclassified", *QUIET)
+    found.tenant.load()
+    return found
+
+
+def drop(server_url: str, *urls: str) -> None:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        for url in urls:
+            connection.execute(f"DROP DATABASE IF EXISTS {url.rsplit('/', 1)[1]} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="module")
+def template(server_url: str, bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moved]:
+    folder = tmp_path_factory.mktemp("moved")
+    found = moved(server_url, bootstrap, folder, f"shop_{secrets.token_hex(4)}")
+    yield found
+    drop(server_url, found.source, found.target)
+
+
+@pytest.fixture
+def shop(template: Moved, server_url: str) -> Iterator[Moved]:
+    """Copies of both databases; rows keep their xmin, and the log is the one they came from."""
+    urls = [url_of(server_url, clone(server_url, url.rsplit("/", 1)[1])) for url in (template.source, template.target)]
+    environment = {**template.tenant.environment, "POSTGRES_URL": urls[0], "NEW_POSTGRES_URL": urls[1]}
+    yield replace(template, tenant=Tenant(template.tenant.name, environment))
+    drop(server_url, *urls)
+
+
+def places(report: dict[str, Any]) -> set[tuple[str, str, str]]:
+    return {(item["layer"], item["table"], item["kind"]) for item in report["differences"]}
+
+
+def test_what_was_published_is_what_arrived_whatever_becomes_of_the_source(shop: Moved) -> None:
+    shop.change("DROP TABLE touches, lines; UPDATE orders SET note = 'later'; DELETE FROM orders WHERE id < 50")
+
+    report = shop.reconcile(as_of=True)
+
+    assert report["differences"] == []
+    assert (report["verdict"], report["exit_code"], report["source"]) == ("equal", 0, None)
+    assert report["request"]["as_of_snapshot"]
+    assert {item["name"]: item["layers"]["checksums"]["looked_at"] for item in report["tables"]} == {
+        "customers": 60,
+        "orders": 200,
+        "lines": 400,
+        "touches": 30,
+    }
+    assert 'generated column "twice" is not in the log' in report["tables"][1]["layers"]["checksums"]["notes"]
+
+
+CORRUPTIONS = [
+    ("UPDATE orders SET gross = gross + 1 WHERE id = 7", ("checksums", "orders", "value_mismatch")),
+    ("UPDATE orders SET share = share / 100 WHERE id = 1", ("checksums", "orders", "value_mismatch")),
+    ("UPDATE lines SET price = price::numeric(10,1) WHERE order_id = 9 AND number = 2", ("checksums", "lines", "value_mismatch")),
+    ("UPDATE customers SET name = name || ' ' WHERE id = 'c 1'", ("checksums", "customers", "value_mismatch")),
+    ("DELETE FROM lines WHERE order_id = 3 AND number = 1", ("checksums", "lines", "missing_in_target")),
+    ("INSERT INTO lines SELECT 3, 9, 'x', 1, now()", ("checksums", "lines", "extra_in_target")),
+    ("UPDATE orders SET tenant_id = 'other' WHERE id = 200", ("checksums", "orders", "value_mismatch")),
+    ("UPDATE customers SET email = set_byte(email, 20, 255 - get_byte(email, 20)) WHERE id = 'c 1'", ("cells", "customers", "undecryptable")),
+    ("UPDATE orders a SET note = b.note FROM orders b WHERE a.id = 1 AND b.id = 2", ("cells", "orders", "undecryptable")),
+    ("UPDATE touches SET url = 'https://x.example/9' WHERE ctid = '(0,1)'", ("checksums", "touches", "missing_in_target")),
+]  # fmt: skip
+
+
+def test_what_is_not_as_published_is_named(shop: Moved) -> None:
+    for script, place in CORRUPTIONS:
+        shop.corrupt("BEGIN; " + script + "; COMMIT")
+        assert place in places(shop.reconcile(as_of=True)), script
+    report = shop.reconcile(as_of=True)
+
+    assert (report["verdict"], report["exit_code"]) == ("different", 1)
+    named = [item for item in report["differences"] if item["layer"] == "checksums" and item["table"] == "orders"]
+    assert sorted(column for item in named for column in item["columns"]) == ["gross", "share", "tenant_id"]
+    assert all(len(item["key"]) == 16 for item in named)
+
+
+def test_the_command_needs_no_source(shop: Moved) -> None:
+    said = shop.tenant("validator", "reconcile", "--as-of-snapshot", *QUIET, without="POSTGRES_URL")
+
+    assert "What was published is what arrived; the source was not asked." in said.stdout
+    assert "compared with the log" in said.stdout
+    refused = shop.tenant("validator", "reconcile", "--as-of-snapshot", "--layers", "sums", *QUIET, code=2)
+    assert "need the source" in refused.stderr
