@@ -6,13 +6,18 @@ import json
 
 import click
 
+from consumer.commands_undo import see_same_log
 from consumer.generation import lock_name
+from consumer.members import without_members
 from consumer.opening import open_session
 from consumer.quarantine import discard, lines, plain, quarantined
 from consumer.retry import retry
 from consumer.rollback import known_progress
+from consumer.skip import parse_position, plan_skip, skip_record
 from runtime.advance import advisory_lock
 from runtime.command import Invocation, confirm, examples, json_option, pass_invocation, yes_option
+from runtime.kafka import Admin
+from runtime.keyring import load_keyring
 from runtime.postgres import open_target
 from schemas.errors import ConfigurationError, ExitCode
 
@@ -94,6 +99,31 @@ def discard_(invocation: Invocation, *, tables: tuple[str, ...], ids: tuple[int,
         confirm(what, tenant, yes=yes)
         count = discard(connection, tenant, rows)
     click.echo(f"{_rows(count)} discarded", err=True)
+
+
+@quarantine.command("skip", epilog=examples("consumer quarantine skip rawdog.orders-1@17"))
+@click.argument("positions", metavar="POSITION...", nargs=-1, required=True)
+@yes_option
+@pass_invocation
+def skip_(invocation: Invocation, *, positions: tuple[str, ...], yes: bool) -> None:
+    """Get partitions past records they stopped at (`consumer status` shows them), one after the other.
+
+    What is lost by it is shown before, and counted as quarantined: the generation ends not whole.
+    """
+    migration = invocation.migration
+    admin = Admin(invocation.kafka)
+    wanted = [parse_position(text) for text in positions]
+    with open_target(invocation.target.url, application_name="consumer quarantine", autocommit=True) as connection:
+        progress = known_progress(connection, migration.tenant)
+        see_same_log(invocation, admin, progress)
+        with without_members(connection, admin, migration):
+            keyring = load_keyring(invocation.environment)
+            for position in wanted:
+                progress = known_progress(connection, migration.tenant)
+                skip = plan_skip(invocation.kafka, progress, position, keyring)
+                confirm(tuple(skip.lines()), migration.tenant, yes=yes)
+                skip_record(connection, migration.tenant, skip)
+    click.echo("start `consumer run`", err=True)
 
 
 def _rows(count: int) -> str:

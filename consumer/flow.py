@@ -17,22 +17,22 @@ from typing import Self
 from consumer.backlog import Backlog, Work
 from consumer.control import ControlReader
 from consumer.gate import Gate, Verdict
-from consumer.prepare import Group, prepare_group, prepare_markers
+from consumer.prepare import Group, Marker, prepare_group, prepare_markers
 from consumer.session import Session
 from consumer.transform import TablePlan
 from consumer.writer import Writer
-from runtime.kafka import LogRecord
+from runtime.kafka import LogRecord, Partition
 from runtime.progress import Progress
 from runtime.reporting import BatchesApplied, Report, TableDone
 from schemas.avro import table_of_topic
 from schemas.mapping import TableMapping
-from schemas.records import ControlRecord, TableFinished, TableStarted
+from schemas.records import TableFinished, TableStarted
 
 IN_FLIGHT = 2
 MAX_POLLED = 256
 MAX_POLLED_BYTES = 16 * 1024 * 1024
 
-Markers = tuple[ControlRecord, ...]
+Markers = tuple[Marker, ...]
 Ready = Group | Markers
 
 
@@ -83,6 +83,11 @@ class Flow:
         future = self._in_flight[0][2] if self._in_flight else None
         return future is None or future.done()
 
+    def holds(self, place: Partition) -> bool:
+        """Whether a record of the partition is in hand."""
+        in_flight = any(place in work.ends for work, _, _ in self._in_flight)
+        return in_flight or self.backlog.head(place) is not None
+
     def take_in(self, record: LogRecord) -> None:
         """Take in a record that was polled."""
         self.backlog.add(record)
@@ -131,11 +136,15 @@ class Flow:
         if plan is None:
             return None
         if work.is_marker:
-            return self._pool.submit(prepare_markers, work, tenant, keyring)
+            return self._pool.submit(prepare_markers, work, plan, tenant, keyring)
         return self._pool.submit(prepare_group, work, plan, tenant, keyring, self._report)
 
     def write(self, writer: Writer, progress: Progress) -> str | None:
-        """Write the oldest work, waiting until it is prepared; returns the table that became complete by it."""
+        """Write the oldest work, waiting until it is prepared; returns the table that became complete by it.
+
+        Raises:
+            Poisoned: a record of it stops its partition; nothing of the work was written.
+        """
         began = time.monotonic()
         work, plan, future = self._in_flight.popleft()
         ready = None if future is None else future.result()

@@ -77,6 +77,11 @@ class Gate:
             return False
         return self._parents_complete(running, table)
 
+    def knows(self, table: str, generation: int, attempt: int) -> bool:
+        """Whether the control topic has named this attempt of the table, or a later one."""
+        item = self.progress.tables.get((generation, table))
+        return item is not None and attempt <= item.attempt
+
     def verdict(self, table: str, generation: int, attempt: int) -> Verdict:
         """What becomes of a record of this table, generation and attempt."""
         found = self.progress.generations.get(generation)

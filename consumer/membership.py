@@ -15,16 +15,20 @@ from consumer.flow import Flow
 from consumer.gate import Gate
 from consumer.link import Link
 from consumer.session import Session
+from consumer.stops import Stops
 from runtime import ownership
 from runtime.kafka import Group, LogRecord, Partition
 from runtime.kafka.reading import foreign_log
 from runtime.progress import Progress
-from runtime.reporting import Report, Warned
+from runtime.reporting import PartitionFreed, PartitionStopped, Report, Warned
 from runtime.steps import OffsetsCommitted, PartitionsClaimed, PartitionsGivenUp, RecordPolled
+from runtime.stops import note_stop
 from schemas.avro import table_of_topic, topic_name
 from schemas.errors import ContractError, LogError
+from schemas.records import Poisoned, Position
 
 COMMIT_S = 2.0
+UNKNOWN_S = 20.0  # the control topic may be seen a moment later than what it tells of
 SESSION_TIMEOUT_S = 6.0  # a killed member is replaced after it; brokers accept no less by default
 
 
@@ -44,6 +48,8 @@ class Membership:
         self._topics: frozenset[str] = frozenset()
         self._polled: set[Partition] = set()  # since they were assigned
         self._lost_at: dict[Partition, int] = {}
+        self._stops = Stops()
+        self._unknown_since: dict[Position, float] = {}
         self._told_kafka_at = 0.0
         self._told_kafka: dict[Partition, int] = {}
 
@@ -89,6 +95,8 @@ class Membership:
             self._topics = frozenset()
             self._polled.clear()
             self._told_kafka.clear()
+            self._unknown_since.clear()
+            self._free(self._stops.places)
 
     def tell_kafka(self) -> None:
         """Commit offsets that have moved, now and then."""
@@ -149,33 +157,54 @@ class Membership:
         assert self._group is not None
         self._group.pause([record.partition])
         self._group.seek(record.partition, record.position.offset)
+        self._stops.read_again(record.partition)
+        self._see_known(record)
+
+    def _see_known(self, record: LogRecord) -> None:
+        """What the control topic does not name after a while was written by another program."""
+        header, position = record.header, record.position
+        table = self._table(record.partition)
+        if self.gate.knows(table, header.generation, header.attempt):
+            return
+        since = self._unknown_since.setdefault(position, time.monotonic())
+        if time.monotonic() - since > UNKNOWN_S:
+            error = ContractError(
+                f"{position}: generation {header.generation}, attempt {header.attempt} of {table}, which the control "
+                "topic does not name",
+                hint="see who else writes to this topic; `consumer inspect` shows the record",
+            )
+            self._halt(Poisoned(position, error))
 
     def poll(self, timeout_s: float) -> LogRecord | None:
         """The next record of the log."""
         assert self._group is not None
-        record = self._group.poll(timeout_s)
+        try:
+            record = self._group.poll(timeout_s)
+        except Poisoned as poison:
+            self._halt(poison)
+            return None
         if record is not None:
             self._report(RecordPolled(*record.partition, record.position.offset))
         return record
 
     def take_in(self, record: LogRecord) -> None:
-        """Take a polled record in hand, if its partition is still ours.
-
-        Raises:
-            LogError: it is of another log.
-        """
+        """Take a polled record in hand, if its partition is still ours and has not stopped before it."""
         writer = self._link.writer
-        if writer is None or record.partition not in writer.positions:
+        if writer is None or self._group is None or record.partition not in writer.positions:
+            return
+        if self._stops.is_beyond(record.position):
+            self._group.pause([record.partition])
             return
         if record.header.log != writer.log_id:
-            raise foreign_log(record, writer.log_id)
+            self._halt(Poisoned(record.position, foreign_log(record, writer.log_id)))
+            return
         self._polled.add(record.partition)
         self._flow.take_in(record)
 
     def _may_flow(self, place: Partition) -> bool:
         writer = self._link.writer
         table = table_of_topic(self._session.prefix, place.topic)
-        is_ours = writer is not None and place in writer.positions
+        is_ours = writer is not None and place in writer.positions and not self._stops.is_reached(place)
         return table is not None and is_ours and self.gate.is_open(place.topic, place.number, table)
 
     # ------------------------------------------------------------ partitions come and go (inside poll)
@@ -207,13 +236,54 @@ class Membership:
             for place in places:
                 self._link.writer.positions.pop(place, None)
         self._polled.difference_update(places)
+        self._free(places)
         self.must_restart = True
+
+    # ------------------------------------------------------------ partitions stop
+
+    def stop_at(self, poison: Poisoned) -> None:
+        """A record in hand stops its partition. What is in hand is read again, up to there."""
+        self._halt(poison)
+        self.must_restart = True
+        self.restart_if_needed()
+
+    def _halt(self, poison: Poisoned) -> None:
+        """Deliver nothing of a partition from this record on, and say so once."""
+        place = Partition(poison.position.topic, poison.position.partition)
+        writer = self._link.writer
+        if self._group is None or writer is None or place not in writer.positions:
+            return
+        self._group.pause([place])
+        if self._stops.meet(poison):
+            self._report(PartitionStopped(self._table(place), place.number, str(poison), poison.hint))
+
+    def note_stops(self) -> None:
+        """Write down where partitions have stopped, once everything before that is applied."""
+        for poison in self._stops.to_note():
+            place = Partition(poison.position.topic, poison.position.partition)
+            if not self._flow.holds(place):
+                note_stop(
+                    self._link.connection,
+                    self._session.tenant,
+                    poison,
+                    table=self._table(place),
+                    member=self._link.member,
+                )
+                self._stops.noted(poison)
+
+    def _table(self, place: Partition) -> str:
+        return table_of_topic(self._session.prefix, place.topic) or ""
+
+    def _free(self, places: Iterable[Partition]) -> None:
+        for place in self._stops.forget(places):
+            self._report(PartitionFreed(self._table(place), place.number))
 
     # ------------------------------------------------------------ reading again
 
     def wrote(self) -> None:
-        """Note that something was written: no position is in doubt any more."""
-        self._lost_at.clear()
+        """Note that something was written: a position that has moved is in doubt no more."""
+        positions = {} if self._link.writer is None else self._link.writer.positions
+        self._lost_at = {place: offset for place, offset in self._lost_at.items() if positions.get(place) == offset}
 
     def restart_if_needed(self) -> None:
         """Read again from the positions in the target whatever was in hand."""
@@ -225,23 +295,25 @@ class Membership:
         for place in sorted(self._polled & self._group.assigned):
             if place in self._link.writer.positions:
                 self._group.seek(place, self._link.writer.positions[place])
+                self._stops.read_again(place)
         self._polled.clear()
 
     def lost(self, place: Partition) -> None:
         """A position is not where we believed: read it again, or leave the partition to who owns it now.
 
-        Raises:
-            ContractError: it is for the second time: what must follow is not there.
+        For the second time in the same place, what must follow is not there: the partition stops.
         """
         link = self._link
         assert link.writer is not None
         found = ownership.reclaim(link.connection, self._session.tenant, [place], link.member)
         if place in found:
             if self._lost_at.get(place) == found[place]:
-                raise ContractError(
+                error = ContractError(
                     f"{place}: the batches after offset {found[place]} are not those that must follow",
                     hint="records are missing in the log; `producer snapshot` takes the tables anew",
                 )
+                self.stop_at(Poisoned(Position(*place, found[place]), error))
+                return
             self._lost_at[place] = link.writer.positions[place] = found[place]
         else:
             link.writer.positions.pop(place, None)

@@ -24,8 +24,10 @@ from runtime.keyring import Keyring
 from runtime.reporting import Report
 from runtime.steps import BatchDecoded, BatchesTransformed
 from schemas.batch import decode, to_copy_csv
-from schemas.errors import ContractError
-from schemas.records import ControlRecord, Position
+from schemas.errors import ContractError, KeyringError
+from schemas.records import Poisoned, Position, TableFinished, TableStarted
+
+Marker = TableStarted | TableFinished
 
 PIECE_BYTES = 4 * 1024 * 1024  # of a frame: what is decoded, encrypted and printed at once
 
@@ -62,6 +64,14 @@ class Decoder:
         return self._last[1]
 
     def _decoded(self, record: LogRecord) -> pl.DataFrame:
+        try:
+            frame = self._opened(record)
+        except (ContractError, KeyringError) as error:
+            raise Poisoned(record.position, error) from None
+        self.report(BatchDecoded(self.plan.mapping.table.name, frame.height))
+        return frame
+
+    def _opened(self, record: LogRecord) -> pl.DataFrame:
         if record.header.schema != self.plan.schema.hash:
             raise ContractError(
                 f"{record.position}: batch of other columns than its table-started record",
@@ -73,7 +83,6 @@ class Decoder:
                 f"{record.position}: {frame.height} rows, its header says {record.header.rows}",
                 hint="the record is damaged or was written by another program; `consumer inspect` shows its headers",
             )
-        self.report(BatchDecoded(self.plan.mapping.table.name, frame.height))
         return frame
 
 
@@ -130,8 +139,7 @@ def prepare_group(work: Work, plan: TablePlan, tenant: str, keyring: Keyring | N
     """Everything between the log and COPY.
 
     Raises:
-        ContractError: a record cannot be decoded, or is not what its header and table-started say.
-        KeyringError: a key is missing.
+        Poisoned: a record cannot be opened or decoded, or is not what its header and table-started say.
     """
     decoder = Decoder(plan, tenant, keyring, report)
     places: list[int] = []
@@ -154,6 +162,26 @@ def prepare_group(work: Work, plan: TablePlan, tenant: str, keyring: Keyring | N
     return Group(work=work, plan=plan, rows=rows, refusals=tuple(refusals), decoder=decoder)
 
 
-def prepare_markers(work: Work, tenant: str, keyring: Keyring | None) -> tuple[ControlRecord, ...]:
-    """The markers, decoded, in the order of the records."""
-    return tuple(open_control(record, keyring, tenant) for record in work.records)
+def prepare_markers(work: Work, plan: TablePlan, tenant: str, keyring: Keyring | None) -> tuple[Marker, ...]:
+    """The markers, decoded, in the order of the records.
+
+    Raises:
+        Poisoned: a record cannot be opened or decoded, or is no marker of this table's attempt.
+    """
+    return tuple(_marker(record, plan.mapping.table.name, tenant, keyring) for record in work.records)
+
+
+def _marker(record: LogRecord, table: str, tenant: str, keyring: Keyring | None) -> Marker:
+    try:
+        found = open_control(record, keyring, tenant)
+    except (ContractError, KeyringError) as error:
+        raise Poisoned(record.position, error) from None
+    header = record.header
+    place = (table, header.generation, header.attempt)
+    if isinstance(found, TableStarted | TableFinished) and (found.table, found.generation, found.attempt) == place:
+        return found
+    out_of_place = ContractError(
+        f"{record.position}: a {header.kind} record out of place",
+        hint="the record was written by another program; `consumer inspect` shows it",
+    )
+    raise Poisoned(record.position, out_of_place)

@@ -33,9 +33,10 @@ from runtime.interventions import note_refusal, note_whole
 from runtime.postgres import Connection, explain, is_row_fault, use_schema
 from runtime.progress import GenerationState, Progress, QuarantinedRow, TableState, instant_text, read_progress
 from runtime.reporting import Notice, Report
+from runtime.stops import SET_ASIDE
 from schemas.batch import decode
 from schemas.catalogue import Catalogue
-from schemas.errors import LogError
+from schemas.errors import ContractError, KeyringError, LogError
 from schemas.records import Position, TableStarted, WireColumn
 
 _SETTLED = (TableState.COMPLETE, TableState.APPLIED)
@@ -132,13 +133,17 @@ class Work:
     progress: Progress
     _loaders: dict[tuple[int, str], Loader] = field(default_factory=dict)
     _batches: dict[Position, pl.DataFrame] = field(default_factory=dict)
+    _unreadable: set[Position] = field(default_factory=set)
     _last: tuple[int, str] | None = None
 
     def try_again(self, row: QuarantinedRow) -> Refusal | None:
         """Apply one row, or write down why it is refused this time."""
         try:
             loader = self._loader(row)
-            ready, places, refusals = loader.plan.shape(self._frame(row, loader.plan))
+            frame = self._frame_or_none(row, loader.plan)
+            if frame is None:
+                return Refusal(row=row.row_index, sqlstate=row.sqlstate, reason=row.reason)
+            ready, places, refusals = loader.plan.shape(frame)
             with self.connection.transaction():
                 self.connection.execute("SET LOCAL synchronous_commit TO on")
                 if not refusals:
@@ -245,6 +250,19 @@ class Work:
             parents=(),
         )
 
+    def _frame_or_none(self, row: QuarantinedRow, plan: TablePlan) -> pl.DataFrame | None:
+        """The row, None when it was set aside with its record, which still cannot be read."""
+        if not row.reason.startswith(SET_ASIDE):
+            return self._frame(row, plan)
+        position = Position(row.topic, row.partition, row.offset)
+        if position in self._unreadable:
+            return None
+        try:
+            return self._frame(row, plan)
+        except (ContractError, KeyringError):
+            self._unreadable.add(position)
+            return None
+
     def _frame(self, row: QuarantinedRow, plan: TablePlan) -> pl.DataFrame:
         """The row as it came from the log: unsealed, or read again from its position."""
         position = Position(row.topic, row.partition, row.offset)
@@ -270,4 +288,7 @@ class Work:
         record = record_at(self.session.kafka, position, log=self.progress.tenant.log_id)
         if record is None or record.position != position:
             raise LogError(f"{position}: the record of a row in quarantine is not in the log any more")
-        return decode(open_value(record, self.session.keyring, self.session.tenant), plan.schema, position)
+        frame = decode(open_value(record, self.session.keyring, self.session.tenant), plan.schema, position)
+        if frame.height != record.header.rows:
+            raise ContractError(f"{position}: {frame.height} rows, its header says {record.header.rows}")
+        return frame

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from consumer.gate import Gate
+from consumer.stops import stopped_lines
 from runtime.kafka import Partition
 from runtime.progress import GenerationProgress, GenerationState, Progress, TableProgress, instant_text
 
@@ -159,6 +160,8 @@ def status_lines(progress: Progress, lag: Mapping[Partition, int]) -> Iterator[s
     owners = {item.owner_member for item in progress.positions.values() if item.owner_member}
     behind = sum(lag.values())
     yield f"{len(owners)} consumers own partitions; {behind:,} offsets behind the log's end"
+    for line in stopped_lines(progress.stops):
+        yield f"stopped: {line}"
     yield from _troubles(progress, generation, sum(table.quarantined for table in progress.tables_of(number)))
 
 
@@ -174,6 +177,19 @@ def status_json(progress: Progress, lag: Mapping[Partition, int]) -> str:
             "generations": {str(n): str(item.state) for n, item in sorted(progress.generations.items())},
             "current": shown or None,
             "waits_for": {table: list(names) for table, names in Gate(progress).waits_for().items()},
+            "stopped": [
+                {
+                    "topic": stop.topic,
+                    "partition": stop.partition,
+                    "offset": stop.offset,
+                    "table": stop.table_name,
+                    "since": instant_text(stop.since),
+                    "reason": stop.reason,
+                    "hint": stop.hint,
+                    "tried_again": not stop.is_held,
+                }
+                for stop in progress.stops
+            ],
             "positions": [
                 {
                     "topic": item.topic,

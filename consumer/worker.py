@@ -21,6 +21,7 @@ from consumer.last_chance import LastChance
 from consumer.link import Link
 from consumer.membership import Membership
 from consumer.session import Session
+from consumer.stops import PartitionsStopped, nothing_moves
 from consumer.writer import Limits, Writer
 from runtime.advance import PositionLost
 from runtime.health import Heartbeat
@@ -30,6 +31,7 @@ from runtime.progress import GenerationState, Progress, read_progress
 from runtime.reporting import Report, TableTotals, Waiting
 from runtime.shutdown import StopFlag
 from schemas.errors import TargetError
+from schemas.records import Poisoned
 
 LOOK_S = 0.5
 LOOK_SHARE = 5  # looking takes no more than a fifth of the time, however many tables there are
@@ -65,7 +67,11 @@ class Worker:
         self._waiting = ""
 
     def run(self) -> Progress | None:
-        """Apply the log until stopped, or until complete; returns the progress at the end."""
+        """Apply the log until stopped, or until complete; returns the progress at the end.
+
+        Raises:
+            PartitionsStopped: it shall end, and nothing moves any more.
+        """
         control = await_log(self.session, self.stop, self._say_waiting)
         if control is None:
             return None
@@ -95,6 +101,8 @@ class Worker:
                 self._membership.restart_if_needed()
             except PositionLost as lost:
                 self._membership.lost(Partition(*lost.partition))
+            except Poisoned as poison:
+                self._membership.stop_at(poison)
             except psycopg.Error as error:
                 self._recover(error)
         return progress
@@ -115,6 +123,7 @@ class Worker:
             generation.register(self.session, connection, self._control.state.log)
         self._control.read()
         self._control.note(connection)
+        self._membership.note_stops()
         progress = self._read()
         running = progress.running
         if running is not None and not running.is_prepared:
@@ -125,6 +134,8 @@ class Worker:
                 self._looked_at = time.monotonic()
                 return self._read()
             progress = self._read()
+        if self.options.until_complete and nothing_moves(progress):
+            raise PartitionsStopped(progress)
         self._membership.gate = Gate(progress)
         self._see_loading(progress)
         if self._link.writer is None:

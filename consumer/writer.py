@@ -28,7 +28,7 @@ from runtime.progress import PositionProgress
 from runtime.reporting import Report, unheard
 from runtime.steps import RowQuarantined, TargetCommitted, TargetCommitting, Transaction
 from schemas.errors import ContractError, NotWhole
-from schemas.records import TableFinished, TableStarted
+from schemas.records import Poisoned, TableFinished, TableStarted
 from schemas.sql import quote_ident
 
 MAY_COME_RIGHT = (
@@ -226,8 +226,14 @@ class Writer:
             self.positions[partition] = next_offset
 
     def started(self, work: Work, marker: TableStarted) -> Written:
-        """Apply a table-started marker; a table without a key is emptied, because it is replaced whole."""
+        """Apply a table-started marker; a table without a key is emptied, because it is replaced whole.
+
+        Raises:
+            Poisoned: the attempt has begun there before.
+        """
         with self._marker(work, marker.table, "table started"):
+            for record in work.records:
+                self._see_begins(record, marker)
             steps = [self._step(work, partition) for partition in sorted(work.ends)]
             advance.begin_partitions(self.connection, self.tenant, marker.table, steps)
             if not marker.key:
@@ -239,7 +245,7 @@ class Writer:
         """Apply a table-finished marker, each partition's own, if the partition has had all that it says.
 
         Raises:
-            ContractError: rows or batches are missing; completeness is judged here, never by offsets.
+            Poisoned: rows or batches are missing; completeness is judged here, never by offsets.
         """
         table = markers[0].table
         with self._marker(work, table, "table finished"):
@@ -250,21 +256,37 @@ class Writer:
         self._moved(work)
         return Written(completes_table=completes)
 
-    def _see_all_applied(self, record: LogRecord, marker: TableFinished) -> None:
+    def _counted(self, partition: Partition) -> tuple[int, int, int, int]:
+        """Generation, attempt, rows and batches that a partition has had."""
         row = self.connection.execute(
             """
             SELECT generation, attempt, applied + quarantined, batches FROM replicator.positions
             WHERE tenant = %s AND topic = %s AND partition = %s
             """,
-            (self.tenant, *record.partition),
+            (self.tenant, *partition),
         ).fetchone()
+        return (0, 0, 0, 0) if row is None else (int(row[0]), int(row[1]), int(row[2]), int(row[3]))
+
+    def _see_begins(self, record: LogRecord, marker: TableStarted) -> None:
+        """A marker in the middle of its own attempt would forget what was counted so far."""
+        generation, attempt, _, batches = self._counted(record.partition)
+        if (generation, attempt) == (marker.generation, marker.attempt) and batches:
+            error = ContractError(
+                f"{record.position}: a {marker.kind} record out of place, after {batches} batches of its attempt",
+                hint="the record was written by another program; `consumer inspect` shows it",
+            )
+            raise Poisoned(record.position, error)
+
+    def _see_all_applied(self, record: LogRecord, marker: TableFinished) -> None:
+        row = self._counted(record.partition)
         expected = (marker.generation, marker.attempt, marker.partition_rows, marker.partition_batches)
-        if row is not None and tuple(row) != expected:
-            raise ContractError(
+        if row != expected:
+            error = ContractError(
                 f"{record.position}: {marker.table} has {marker.partition_rows} rows in "
                 f"{marker.partition_batches} batches here, {row[2]} rows in {row[3]} batches were applied",
                 hint="`consumer replay --table` reads the table again from its beginning",
             )
+            raise Poisoned(record.position, error)
 
     def passed_over(self, work: Work) -> Written:
         """Move past records that something newer has superseded."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from runtime.progress import VERSION, is_installed
+from runtime.progress import VERSION, installed_version
 
 Partition = tuple[str, int]  # topic, partition
 
@@ -66,14 +66,14 @@ def advisory_lock(connection: psycopg.Connection[Any], name: str, *, wait: bool)
 
 
 def install(connection: psycopg.Connection[Any]) -> None:
-    """Make the `replicator` schema unless it is there; refuse one of a newer build."""
-    if is_installed(connection):
+    """Make the `replicator` schema unless it is there, or a newer one of an older; refuse one of a newer build."""
+    if installed_version(connection) == VERSION:
         return
     script = resources.files("runtime").joinpath("sql/replicator.sql").read_text("utf-8")
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key("install"),))
-        connection.execute(script.encode())
-        connection.execute("UPDATE replicator.version SET version = %s", (VERSION,))
+        if installed_version(connection) != VERSION:  # nobody was quicker
+            connection.execute(script.encode())
 
 
 def move(connection: psycopg.Connection[Any], tenant: str, step: Step, *, follows: int) -> None:
@@ -177,7 +177,8 @@ def _compare_and_set(
         SET next_offset = %(next)s, {also}
         WHERE tenant = %(tenant)s AND topic = %(topic)s AND partition = %(partition)s
           AND next_offset = %(believed)s AND owner_pid = pg_backend_pid()
-          AND (%(follows)s::bigint IS NULL OR (batches, generation, attempt) = (%(follows)s, %(generation)s, %(attempt)s))
+          AND (%(follows)s::bigint IS NULL OR (batches, generation, attempt) = (%(follows)s, %(generation)s, %(attempt)s)
+               AND (finished_generation, finished_attempt) <> (%(generation)s, %(attempt)s))
         """,
         {
             "tenant": tenant,
@@ -213,7 +214,7 @@ def rewind(
     offsets: Mapping[Partition, int],
     generations: Mapping[int, Sequence[str]],
 ) -> None:
-    """Set positions back to table-started markers (or 0), for replay; nobody may be consuming.
+    """Set positions back to table-started markers (or 0), for replay; nobody may be consuming. Stops are over by it.
 
     `generations` names what will be applied again: each becomes running, and of each the named
     tables wait anew. Their quarantine goes, because their records will say it again. Abandoned
@@ -228,6 +229,10 @@ def rewind(
             WHERE tenant = %(tenant)s AND topic = %(topic)s AND partition = %(partition)s
             """,
             [{"tenant": tenant, "topic": t, "partition": p, "offset": o} for (t, p), o in offsets.items()],
+        )
+        cursor.executemany(
+            "DELETE FROM replicator.stops WHERE tenant = %s AND topic = %s AND partition = %s",
+            [(tenant, t, p) for t, p in offsets],
         )
         cursor.executemany(
             """

@@ -24,13 +24,13 @@ def open_value(record: LogRecord, keyring: Keyring | None, tenant: str) -> bytes
     header, position = record.header, record.position
     if not header.kid:
         return record.value
+    if not header.kid.isascii() or not header.kid.isdigit() or len(header.kid) > 10:
+        raise ContractError(f"{position}: a key id that is no number", hint="the record was written by another program")
     if keyring is None:
         raise KeyringError(
             f"{position}: sealed with key {header.kid}, and there is no keyring",
             hint="set KEYRING and KEYRING_KEK_FILE (or KEYRING_KEK) as for the producer that wrote it",
         )
-    if not header.kid.isascii() or not header.kid.isdigit():
-        raise ContractError(f"{position}: a key id that is no number", hint="the record was written by another program")
     key = keyring.transport_key(tenant, header.log, int(header.kid))
     return seal.unseal(key, record.value, header.associated_data(position.topic, position.partition), str(position))
 

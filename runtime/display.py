@@ -20,6 +20,7 @@ from runtime.reporting import (
     GenerationEnded,
     GenerationStarted,
     Notice,
+    PartitionStopped,
     ProgressChoice,
     Report,
     RowsCompared,
@@ -72,6 +73,10 @@ class Messages:
                 text = said
             case Warned(said):
                 text = f"warning: {said}"
+            case PartitionStopped(_, _, reason, hint):
+                text = f"warning: {reason}: this partition stops here, the others go on" + (
+                    f" ({hint})" if hint else ""
+                )
             case GenerationStarted(generation, instant, is_resumed):
                 word = "goes on" if is_resumed else "begins"
                 text = f"generation {generation} {word}" + (f", as of {instant}" if instant else "")

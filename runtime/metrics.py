@@ -7,7 +7,16 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
-from runtime.reporting import BatchesApplied, BatchesPublished, GenerationEnded, GenerationStarted, Report, RowsCompared
+from runtime.reporting import (
+    BatchesApplied,
+    BatchesPublished,
+    GenerationEnded,
+    GenerationStarted,
+    PartitionFreed,
+    PartitionStopped,
+    Report,
+    RowsCompared,
+)
 from schemas.errors import ConfigurationError
 
 _LABELS = ("tenant", "table")
@@ -28,6 +37,12 @@ class Metrics:
         self._applied = counter("rows_applied", "Rows committed in the target.")
         self._quarantined = counter("rows_quarantined", "Rows put into quarantine.")
         self._compared = counter("rows_compared", "Rows looked at on both sides.")
+        self._stopped = Gauge(
+            "replicator_partition_stopped",
+            "1 while a partition stands at a record that cannot be understood.",
+            (*_LABELS, "partition"),
+            registry=self.registry,
+        )
         self._generation = Gauge("replicator_generation", "Generation begun last.", _LABELS[:1], registry=self.registry)
         self._ended = Gauge(
             "replicator_generation_ended", "Generation ended last.", _LABELS[:1], registry=self.registry
@@ -44,6 +59,10 @@ class Metrics:
                 self._quarantined.labels(self._tenant, table).inc(quarantined)
             case RowsCompared(table, rows):
                 self._compared.labels(self._tenant, table).inc(rows)
+            case PartitionStopped(table, partition):
+                self._stopped.labels(self._tenant, table, str(partition)).set(1)
+            case PartitionFreed(table, partition):
+                self._stopped.labels(self._tenant, table, str(partition)).set(0)
             case GenerationStarted(generation):
                 self._generation.labels(self._tenant).set(generation)
             case GenerationEnded(generation):

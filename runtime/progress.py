@@ -20,7 +20,8 @@ from psycopg.rows import dict_row
 from schemas.catalogue import Catalogue
 from schemas.errors import Refused
 
-VERSION = 1
+VERSION = 2
+WITH_STOPS = 2  # the version that brought them
 
 
 class GenerationState(StrEnum):
@@ -153,6 +154,23 @@ class ForeignKeyProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedPartition:
+    """A partition that stopped at a record which cannot be understood.
+
+    `is_held`: the member that met the record still owns the partition; else it will be tried again.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    table_name: str
+    reason: str
+    hint: str
+    since: datetime
+    is_held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """All of one tenant, read at one moment."""
 
@@ -162,6 +180,7 @@ class Progress:
     positions: Mapping[tuple[str, int], PositionProgress]
     open_quarantine: Mapping[tuple[int, str], int]  # rows by generation and table
     foreign_keys: tuple[ForeignKeyProgress, ...]
+    stops: tuple[StoppedPartition, ...] = ()
 
     @property
     def running(self) -> GenerationProgress | None:
@@ -199,16 +218,21 @@ def is_installed(connection: psycopg.Connection[Any]) -> bool:
     Raises:
         Refused: its version is unknown to this build.
     """
+    return installed_version(connection) > 0
+
+
+def installed_version(connection: psycopg.Connection[Any]) -> int:
+    """The version of the `replicator` schema in this database, 0 when there is none; errors as `is_installed`."""
     row = connection.execute("SELECT to_regclass('replicator.version') IS NOT NULL").fetchone()
     if row is None or not row[0]:
-        return False
+        return 0
     found = connection.execute("SELECT version FROM replicator.version").fetchone()
     if found is not None and found[0] > VERSION:
         raise Refused(
             f"schema replicator in the target has version {found[0]}, this build knows version {VERSION}",
             hint="run the build that wrote it, or a newer one",
         )
-    return found is not None
+    return 0 if found is None else int(found[0])
 
 
 def read_tenants(connection: psycopg.Connection[Any]) -> tuple[TenantProgress, ...]:
@@ -232,7 +256,8 @@ def read_progress(connection: psycopg.Connection[Any], tenant: str) -> Progress 
 
 
 def _read_progress(connection: psycopg.Connection[Any], tenant: str) -> Progress | None:
-    if not is_installed(connection):
+    version = installed_version(connection)
+    if not version:
         return None
     only = {"tenant": tenant}
     tenants = _rows(connection, _TENANTS, only)
@@ -242,6 +267,7 @@ def _read_progress(connection: psycopg.Connection[Any], tenant: str) -> Progress
     tables = [TableProgress(**{**row, "state": TableState(row["state"])}) for row in _rows(connection, _TABLES, only)]
     generations = [_generation(row) for row in _rows(connection, _GENERATIONS, only)]
     quarantine = _rows(connection, _OPEN_QUARANTINE, only)
+    stops = _rows(connection, _STOPS, only) if version >= WITH_STOPS else []
     return Progress(
         tenant=TenantProgress(**tenants[0]),
         generations={item.generation: item for item in generations},
@@ -249,6 +275,7 @@ def _read_progress(connection: psycopg.Connection[Any], tenant: str) -> Progress
         positions={(item.topic, item.partition): item for item in positions},
         open_quarantine={(row["generation"], row["table_name"]): row["rows"] for row in quarantine},
         foreign_keys=tuple(ForeignKeyProgress(**row) for row in _rows(connection, _FOREIGN_KEYS, only)),
+        stops=tuple(StoppedPartition(**row) for row in stops),
     )
 
 
@@ -297,6 +324,12 @@ FROM replicator.generations WHERE tenant = %(tenant)s ORDER BY generation
 _OPEN_QUARANTINE = """
 SELECT generation, table_name, count(*) AS rows FROM replicator.quarantine
 WHERE tenant = %(tenant)s AND state = 'open' GROUP BY generation, table_name
+"""
+_STOPS = """
+SELECT s.topic, s.partition, s."offset", s.table_name, s.reason, s.hint, s.since,
+       p.owner_member IS NOT DISTINCT FROM s.member AS is_held
+FROM replicator.stops s JOIN replicator.positions p USING (tenant, topic, partition)
+WHERE s.tenant = %(tenant)s AND p.next_offset <= s."offset" ORDER BY s.topic, s.partition
 """
 _FOREIGN_KEYS = """
 SELECT table_name, name, parent, state FROM replicator.foreign_keys WHERE tenant = %(tenant)s ORDER BY 1, 2

@@ -98,6 +98,24 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionStopped:
+    """A partition stops at a record that cannot be understood; the others go on. `reason` names the position."""
+
+    table: str
+    partition: int
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFreed:
+    """A stopped partition is tried again, here or by another process."""
+
+    table: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something a person should read once."""
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import fastavro
 
-from schemas.errors import ContractError
+from schemas.errors import ContractError, ReplicatorError
 
 FORMAT = 1
 
@@ -55,7 +55,7 @@ class UnknownFormat(ContractError):
     """A record of a format that this build does not know."""
 
     def __init__(self, position: Position, found: str) -> None:
-        if not found.isdecimal():
+        if not (found.isdecimal() and len(found) < 10):
             what, hint = "record without a format", "another program wrote it: no two programs must share log.prefix"
         elif int(found) < FORMAT:
             what = f"record of the older format {found}"
@@ -64,6 +64,25 @@ class UnknownFormat(ContractError):
             what = f"record of format {found}"
             hint = "upgrade the consumers and the validator before the producer, or read with the build that wrote it"
         super().__init__(f"{position}: {what}, this build reads format {FORMAT}", hint=hint)
+
+
+class Poisoned(ContractError):
+    """A record at which its partition stops; others go on. Whoever met it does not try it again."""
+
+    def __init__(self, position: Position, error: ReplicatorError) -> None:
+        text = str(error)
+        super().__init__(text if text.startswith(str(position)) else f"{position}: {text}", hint=error.hint)
+        self.position = position
+
+
+_MOST = 2**31  # of any number in a header; the target keeps them as integers
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < _MOST:
+        raise ValueError
+    return number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +124,10 @@ class Header:
             return cls(
                 kind=Kind(found["kind"]),
                 log=found["log"],
-                generation=int(found["generation"]),
-                attempt=int(found["attempt"]),
-                sequence=int(found["sequence"]),
-                rows=int(found["rows"]),
+                generation=_number(found["generation"]),
+                attempt=_number(found["attempt"]),
+                sequence=_number(found["sequence"]),
+                rows=_number(found["rows"]),
                 schema=found["schema"],
                 kid=found["kid"],
             )

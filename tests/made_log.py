@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from runtime.kafka import Admin, Transactions
 from runtime.kafka.admin import TopicSpec
@@ -25,6 +27,8 @@ from schemas.records import (
     TableFinished,
     TableStarted,
 )
+
+Spoil = Callable[[Header, bytes], tuple[Header, bytes]]
 
 LOG = "6f1c1f5e-2f54-4c5e-9d1e-0d2f5a3b7c11"
 
@@ -61,6 +65,7 @@ class MadeLog:
         self.catalogue = Catalogue(tables=tuple(tables))
         self.migration = migration
         self._log = log
+        self._bootstrap = kafka.bootstrap
         self._prefix = migration.log.prefix
         self._partitions = {item.name: migration.partitions_of(item) for item in tables}
         specs = [TopicSpec(name=control_topic(self._prefix), replication_factor=1)]
@@ -122,8 +127,8 @@ class MadeLog:
         for partition in range(self._partitions[name]):
             self._send(topic_name(self._prefix, name), partition, marker)
 
-    def batch(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """One batch."""
+    def batch(self, name: str, rows: Sequence[Mapping[str, Any]], spoil: Spoil | None = None) -> None:
+        """One batch; `spoil` makes a damaged record of it."""
         schema = WireSchema.of(self.catalogue.table(name))
         frame = pl.DataFrame([dict(row) for row in rows], schema=schema.polars)
         sequence = sum(map(len, self._rows[name]))
@@ -138,8 +143,39 @@ class MadeLog:
             rows=len(rows),
             schema=schema.hash,
         )
+        value = encode(frame, schema)
+        header, value = spoil(header, value) if spoil else (header, value)
         with self._transactions.transaction():
-            self._transactions.send(topic_name(self._prefix, name), partition, header, encode(frame, schema))
+            self._transactions.send(topic_name(self._prefix, name), partition, header, value)
+
+    def header(self, name: str, kind: Kind, **changed: Any) -> Header:
+        """A header of a table's attempt, as it would be."""
+        plain = {"log": self._log, "generation": self._generation, "attempt": self._attempts[name]}
+        return Header(kind=kind, **{**plain, **changed})
+
+    def marker(self, name: str, partition: int, record: ControlRecord) -> None:
+        """A marker on a single partition."""
+        self._send(topic_name(self._prefix, name), partition, record)
+
+    def foreign(self, name: str, partition: int, headers: list[tuple[str, bytes]], value: bytes | None) -> None:
+        """A record that another program writes into a table's topic."""
+        self._write(topic_name(self._prefix, name), partition, headers, value)
+
+    def foreign_control(self, headers: list[tuple[str, bytes]], value: bytes) -> None:
+        """A record that another program writes into the control topic."""
+        self._write(control_topic(self._prefix), 0, headers, value)
+
+    def _write(self, topic: str, partition: int, headers: list[tuple[str, bytes]], value: bytes | None) -> None:
+        producer = Producer({"bootstrap.servers": self._bootstrap})
+        producer.produce(topic, partition=partition, headers=headers, value=value)  # type: ignore[arg-type]
+        assert producer.flush(30) == 0
+
+    def delete_records(self, name: str, partition: int) -> None:
+        """What retention does: all records so far of a partition are gone."""
+        place = TopicPartition(topic_name(self._prefix, name), partition, -1)
+        client = AdminClient({"bootstrap.servers": self._bootstrap})
+        for future in client.delete_records([place]).values():
+            future.result()
 
     def finish(self, name: str) -> None:
         """The attempt is complete."""

@@ -162,6 +162,15 @@ def explain(error: KafkaException | KafkaError, where: str, reasons: Reasons | N
     return family(f"{where}: {fact.name()}: {fact.str()}", hint="see the brokers' logs, then start again")
 
 
+def position_of(message: Message) -> Position:
+    """Where a polled message stands."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    return Position(topic, partition, offset)
+
+
 def record_of(message: Message) -> LogRecord:
     """The record in a polled message.
 
@@ -169,11 +178,7 @@ def record_of(message: Message) -> LogRecord:
         UnknownFormat: written by another format's build.
         ContractError: no record of ours.
     """
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None
-    assert partition is not None
-    assert offset is not None
-    position = Position(topic, partition, offset)
+    position = position_of(message)
     header = Header.from_kafka(message.headers(), position)  # type: ignore[arg-type]
     value = message.value()
     if value is None:

@@ -20,14 +20,19 @@ from runtime.kafka.client import (
     configuration,
     explain,
     log,
+    position_of,
     reading_properties,
     record_of,
     refused_configuration,
 )
 from runtime.settings import KafkaSettings
-from schemas.errors import LogError
+from schemas.errors import ContractError, Fenced, LogError
+from schemas.records import Poisoned
 
 MAX_POLL_INTERVAL_S = 600
+
+# A fatal error carries the one that caused it as text only.
+_IDENTITY_TAKEN = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
 
 # What a commit says when the group moved on; the record's offset is in the database anyway.
 _STALE = frozenset(
@@ -159,14 +164,18 @@ class Group:
 
         Raises:
             LogError: an offset that the log does not have, a missing topic or right.
-            ContractError: a record that is not ours.
+            Fenced: another member has this one's `group.instance.id`.
+            Poisoned: a record that is not ours; the next call gives the one after it.
         """
         message = self._consumer.poll(timeout_s)
         if message is None:
             return None
         error = message.error()
         if error is None:
-            return record_of(message)
+            try:
+                return record_of(message)
+            except ContractError as poison:
+                raise Poisoned(position_of(message), poison) from None
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise LogError(
                 f"{message.topic()}-{message.partition()}: the log does not have the offset that the target expects",
@@ -176,6 +185,11 @@ class Group:
         if error.code() in _INFORMATIONAL:
             log.warning("kafka: %s", error.str())
             return None
+        if error.code() == KafkaError._FATAL and _IDENTITY_TAKEN in error.str():
+            raise Fenced(
+                f"group {self._group}: another consumer with the same group.instance.id has started and taken over",
+                hint="give each consumer a group.instance.id of its own, or none; what this one had is applied",
+            )
         where = f"topic {message.topic()}" if message.topic() else f"group {self._group}"
         raise explain(error, where, self._reasons)
 

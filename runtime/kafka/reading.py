@@ -13,15 +13,17 @@ from runtime.kafka.client import (
     Reasons,
     configuration,
     explain,
+    position_of,
     reading_properties,
     record_of,
     refused_configuration,
 )
 from runtime.settings import KafkaSettings
-from schemas.errors import LogError
+from schemas.errors import ContractError, LogError
 from schemas.records import Position
 
 _SILENCE_S = 30.0
+_UUID = frozenset("0123456789abcdef-")
 _INFORMATIONAL = frozenset(
     {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
 )
@@ -85,10 +87,46 @@ def read_all(
         consumer.close()
 
 
+def first_from(settings: KafkaSettings, start: Position) -> tuple[Position, LogRecord | None] | None:
+    """The first record at `start` or after it, and what it is: None when it is no record of ours.
+
+    None altogether when nothing stands there.
+
+    Raises:
+        LogError: the brokers do not answer.
+    """
+    admin = Admin(settings)
+    end = admin.end_offsets(start.topic).get(start.partition, 0)
+    if start.offset >= end:
+        return None
+    reasons = Reasons()
+    consumer = _reader(settings, reasons, DEFAULT_MAX_MESSAGE_BYTES, eof=True)
+    try:
+        consumer.assign([TopicPartition(start.topic, start.partition, start.offset)])
+        while True:
+            message = consumer.poll(_SILENCE_S)
+            if message is None:
+                raise LogError(f"topic {start.topic}: no answer for {_SILENCE_S:.0f} s", hint=reasons.last)
+            error = message.error()
+            if error is None:
+                try:
+                    return position_of(message), record_of(message)
+                except ContractError:
+                    return position_of(message), None
+            if error.code() == KafkaError._PARTITION_EOF:
+                return None
+            if error.code() not in _INFORMATIONAL:
+                raise explain(error, f"topic {start.topic}", reasons)
+    finally:
+        consumer.close()
+
+
 def foreign_log(record: LogRecord, expected: str) -> LogError:
     """A record whose log identity is not the one that was begun with."""
+    found = record.header.log
+    named = f"log {found}" if len(found) <= 36 and set(found) <= _UUID else "another log"  # it may be any text
     return LogError(
-        f"{record.position}: belongs to log {record.header.log}, not to {expected}: the topics were made anew",
+        f"{record.position}: belongs to {named}, not to {expected}: the topics were made anew",
         hint="start over: `consumer rollback`, `producer drop-log`, then `producer snapshot`",
     )
 

@@ -1,7 +1,8 @@
--- Progress: what the target knows of every tenant's load. Version 1.
+-- Progress: what the target knows of every tenant's load. Version 2 (stops are new in it).
 --
 -- Positions move in the transaction that writes the rows, so this schema and the tenants'
--- schemas are always of one moment. Run under an advisory lock; running it again changes nothing.
+-- schemas are always of one moment. Run under an advisory lock; running it again changes nothing,
+-- and running it over an older version makes this one of it.
 
 CREATE SCHEMA IF NOT EXISTS replicator;
 
@@ -9,7 +10,7 @@ CREATE TABLE IF NOT EXISTS replicator.version (
   only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
   version integer NOT NULL
 );
-INSERT INTO replicator.version (version) VALUES (1) ON CONFLICT DO NOTHING;
+INSERT INTO replicator.version (version) VALUES (2) ON CONFLICT (only_row) DO UPDATE SET version = excluded.version;
 
 CREATE TABLE IF NOT EXISTS replicator.tenants (
   tenant text PRIMARY KEY,
@@ -106,6 +107,20 @@ CREATE TABLE IF NOT EXISTS replicator.quarantine (
   UNIQUE (tenant, topic, partition, "offset", row_index)
 );
 CREATE INDEX IF NOT EXISTS quarantine_of_table ON replicator.quarantine (tenant, generation, table_name);
+
+-- Where a partition stopped, because the record there cannot be understood. It is over when the position is beyond.
+CREATE TABLE IF NOT EXISTS replicator.stops (
+  tenant text NOT NULL REFERENCES replicator.tenants ON DELETE CASCADE,
+  topic text NOT NULL,
+  partition integer NOT NULL,
+  "offset" bigint NOT NULL,
+  table_name text NOT NULL,
+  reason text NOT NULL,                          -- never a value
+  hint text NOT NULL,
+  member text NOT NULL,                          -- who met the record last; while it owns the partition, nothing moves
+  since timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (tenant, topic, partition)
+);
 
 CREATE TABLE IF NOT EXISTS replicator.foreign_keys (
   tenant text NOT NULL REFERENCES replicator.tenants ON DELETE CASCADE,

@@ -7,86 +7,24 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
-from consumer.backlog import Backlog
 from consumer.dry_run import dry_run
-from consumer.session import Session
-from consumer.worker import Options, Worker
 from runtime import advance, generations, ownership
-from runtime.progress import Progress, read_progress, read_quarantine
+from runtime.progress import read_quarantine
 from runtime.reporting import BatchesApplied, Notice, TableDone, Warned
-from runtime.settings import KafkaSettings, TargetSettings
 from runtime.shutdown import StopFlag
-from schemas.catalogue import Constraint, ForeignKey, Key, Table
+from schemas.catalogue import ForeignKey, Table
 from schemas.errors import ContractError, LogError, NotWhole, Refused
 from schemas.migration import parse_migration
-from tests.made_log import MadeLog, table
+from tests.world import CLICKS, CUSTOMERS, ORDERS, World, clicks, customers, orders
 
 ROOT = Path(__file__).parent.parent.parent
-
-CUSTOMERS = table(
-    "customers",
-    "id bigint",
-    "email text",
-    uniques=(Key(name="customers_email_key", columns=("email",), definition="UNIQUE (email)"),),
-    checks=(Constraint(name="customers_id_check", definition="CHECK ((id <> 666))"),),
-)
-ORDERS = table("orders", "id bigint", "parent_id bigint", parent="customers")
-CLICKS = table("clicks", "url text", key=None)
-
-
-class World:
-    """One tenant: its log, its target, and consumers in this process."""
-
-    def __init__(self, bootstrap: str, target_url: str, prefix: str) -> None:
-        text = f'tenant = "{prefix}"\nschema = "tenant"\ntables = "*"\n[log]\npartitions = 2\n'
-        self.session = Session(
-            migration=parse_migration(text, "test.toml"),
-            keyring=None,
-            kafka=KafkaSettings(bootstrap),
-            target=TargetSettings(target_url),
-        )
-        self.url = target_url
-        self.facts: list[object] = []
-        self.logs: list[MadeLog] = []
-
-    def log(self, *tables: Table, **more: Any) -> MadeLog:
-        made = MadeLog(self.session.kafka, self.session.migration, tables, **more)
-        self.logs.append(made)
-        return made
-
-    def worker(self, *, report: Callable[[object], None] | None = None, groups_of: int = 32, **options: Any) -> Worker:
-        worker = Worker(self.session, Options(**options), report or self.facts.append, StopFlag())
-        worker._flow.backlog = Backlog(max_batches=groups_of)
-        return worker
-
-    def run(self, **options: Any) -> Progress:
-        """Run one consumer until the newest generation has ended."""
-        progress = self.worker(until_complete=True, **options).run()
-        assert progress is not None
-        return progress
-
-    def rows(self, query: str) -> list[Any]:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            found = connection.execute(query.encode()).fetchall()
-        return [row[0] if len(row) == 1 else row for row in found]
-
-    def make(self, script: str) -> None:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(script.encode())
-
-    def progress(self) -> Progress:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            found = read_progress(connection, self.session.tenant)
-        assert found is not None
-        return found
 
 
 @pytest.fixture
@@ -95,18 +33,6 @@ def world(bootstrap: str, target_url: str, prefix: str) -> Iterator[World]:
     yield made
     for log in made.logs:
         log.close()
-
-
-def customers(*ids: int, mail: str = "c{}") -> list[dict[str, Any]]:
-    return [{"id": n, "email": mail.format(n)} for n in ids]
-
-
-def orders(*ids: int, parent: int = 1) -> list[dict[str, Any]]:
-    return [{"id": n, "parent_id": parent} for n in ids]
-
-
-def clicks(count: int) -> list[dict[str, Any]]:
-    return [{"url": f"/{n}"} for n in range(count)]
 
 
 CHILD = """
@@ -361,7 +287,8 @@ def test_a_batch_that_does_not_follow_is_not_applied(world: World) -> None:
     log.start("clicks")
     log._rows["clicks"][0].append(1)  # the batch that is sent calls itself the second
     log.batch("clicks", clicks(1))
-    log.settle()
+    log.finish("clicks")
+    log.end()
 
     with pytest.raises(ContractError, match="not those that must follow"):
         world.run()
