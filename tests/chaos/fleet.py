@@ -148,9 +148,6 @@ class Fleet:
         with self._lock:
             self.producers.remove(program)
         self._note(program, code)
-        if code == ExitCode.DONE:
-            with self._lock:
-                self.tally.generations += 1
         self.after_producer(program.version, code == ExitCode.DONE)
         return code
 

@@ -117,8 +117,8 @@ class Proxy:
         self._open.add(writer)
         try:
             await self._serve(reader, writer)
-        except OSError:
-            pass  # one end broke: so does the other
+        except (OSError, asyncio.CancelledError):
+            pass  # one end broke: so does the other; or the proxy closes
         finally:
             writer.transport.abort()
             self._open.discard(writer)
@@ -131,16 +131,13 @@ class Proxy:
         there, onward = await asyncio.open_connection(LOOPBACK, self._upstream())
         self._open.add(onward)
         self.connections += 1
+        pumps = [asyncio.create_task(self._pump(*ends)) for ends in ((reader, onward), (there, writer))]
         try:
-            pumps = [asyncio.create_task(self._pump(*ends)) for ends in ((reader, onward), (there, writer))]
-            done, rest = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            for pump in rest:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            for pump in done:
-                with suppress(asyncio.CancelledError):
-                    pump.result()
-        finally:
             onward.transport.abort()
             self._open.discard(onward)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-FULL_ROUNDS = 11
+FULL_ROUNDS = 10
 STORM_S = 52.0
 KILLS_A_ROUND = 22
 
@@ -95,10 +95,13 @@ def _round(seed: int, number: int, *, is_short: bool) -> Round:
 
 
 def _kills(dice: random.Random, count: int, storm_s: float) -> Iterator[Event]:
-    """Random times, of which a few fall close together."""
+    """Random times; after half of the producers that die, the source is changed before the next one reads it."""
     for _ in range(count):
         fault = dice.choice((Fault.KILL_PRODUCER, Fault.KILL_CONSUMER))
-        yield Event(dice.uniform(0.5, storm_s), fault, whom=dice.randrange(12))
+        at_s = dice.uniform(0.5, storm_s)
+        yield Event(at_s, fault, whom=dice.randrange(12))
+        if fault is Fault.KILL_PRODUCER and dice.random() < 0.5:
+            yield Event(at_s + dice.uniform(0.05, 0.5), Fault.CHANGE)  # the resume must notice
     yield Event(dice.uniform(0.3 * storm_s, storm_s), Fault.KILL_ALL_CONSUMERS)
 
 

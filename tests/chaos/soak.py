@@ -25,6 +25,7 @@ from embedded.server import wait_until
 from runtime.control import read_control
 from runtime.keyring import init_keyring, load_keyring, make_kek_file
 from runtime.postgres import is_transient
+from runtime.progress import is_installed
 from runtime.settings import kafka_settings
 from tests.chaos import shop
 from tests.chaos.arena import Arena, arena
@@ -58,11 +59,9 @@ class Soak:
     tenant: str = ""
     environment: dict[str, str] = field(default_factory=dict)  # by the proxies
     changes: int = 0
-    generations_before: int = 0  # of other tenants
 
     def __post_init__(self) -> None:
-        self._attempts: dict[str, int] = {}
-        self._abandoned: dict[str, int] = {}
+        self._counted: dict[str, tuple[int, int, int]] = {}  # attempts, generations ended and abandoned, by tenant
 
     def begin_tenant(self, number: int) -> None:
         """A tenant, log and schema of its own: its next generation is its first."""
@@ -76,7 +75,6 @@ class Soak:
         init_keyring(keyring, name, make_kek_file(kek))
         keys = {"MIGRATION": str(migration), "KEYRING": str(keyring), "KEYRING_KEK_FILE": str(kek)}
         self.environment = {**self.arena.proxied, **keys}
-        self.generations_before = self.tally.generations
         self.ledger.begin(name)
 
     @property
@@ -104,7 +102,7 @@ class Soak:
         try:
             fleet.start(drawn.consumers)
             with self._pulse(striker):
-                wait_until(lambda: self._ended() is not None, BEGINS_S)
+                wait_until(lambda: self._generations("true") > 0, BEGINS_S)
                 _storm(drawn, striker)
             self._peace(drawn, fleet)
         finally:
@@ -137,23 +135,19 @@ class Soak:
     def _is_following(self) -> bool:
         """Whether the consumers are near enough for another generation: a log far ahead of them would only be waited for."""
         try:
-            ended = self._ended()
+            return self._generations("state = 'running'") <= AHEAD
         except psycopg.Error:
             return False
-        return ended is None or self.tally.generations - self.generations_before <= ended + AHEAD
 
-    def _ended(self) -> int | None:
-        """How many generations have ended in the target; None while it knows none."""
-        try:
-            with psycopg.connect(self.arena.target_url, autocommit=True, connect_timeout=5) as connection:
-                row = connection.execute(
-                    "SELECT count(*) FILTER (WHERE state = 'ended') FROM replicator.generations WHERE tenant = %s "
-                    "HAVING count(*) > 0",
-                    (self.tenant,),
-                ).fetchone()
-        except psycopg.errors.UndefinedTable:
-            return None
-        return None if row is None else row[0]
+    def _generations(self, which: str) -> int:
+        """How many of the tenant's generations the target knows, of a kind."""
+        with psycopg.connect(self.arena.target_url, autocommit=True, connect_timeout=5) as connection:
+            if not is_installed(connection):
+                return 0
+            row = connection.execute(
+                f"SELECT count(*) FROM replicator.generations WHERE tenant = %s AND {which}".encode(), (self.tenant,)
+            ).fetchone()
+        return 0 if row is None else int(row[0])
 
     def _has_ended(self) -> bool:
         """Whether every generation of the log is over in the target, and the newest has ended there."""
@@ -203,12 +197,14 @@ class Soak:
         with psycopg.connect(self.arena.target_url, autocommit=True) as connection:
             row = connection.execute(
                 "SELECT (SELECT sum(attempt) FROM replicator.tables WHERE tenant = %(tenant)s), "
-                "(SELECT count(*) FROM replicator.generations WHERE tenant = %(tenant)s AND state = 'abandoned')",
+                "count(*) FILTER (WHERE state = 'ended'), count(*) FILTER (WHERE state = 'abandoned') "
+                "FROM replicator.generations WHERE tenant = %(tenant)s",
                 {"tenant": self.tenant},
             ).fetchone()
         assert row is not None
-        self._attempts[self.tenant], self._abandoned[self.tenant] = int(row[0]), row[1]
-        self.tally.attempts, self.tally.abandoned = sum(self._attempts.values()), sum(self._abandoned.values())
+        self._counted[self.tenant] = (int(row[0]), row[1], row[2])
+        counted = zip(*self._counted.values(), strict=True)
+        self.tally.attempts, self.tally.generations, self.tally.abandoned = map(sum, counted)
 
     @contextmanager
     def _pulse(self, striker: Striker) -> Iterator[None]:
@@ -272,6 +268,7 @@ def soak(rounds: Sequence[Round], seed: int, say: Callable[[str], None] = print)
             tally.looks, tally.looks_missed = watch.looks, watch.missed
             tally.largest_quarantine = watch.largest_quarantine
         disk = servers.disk.how
+    tally.see_fences()
     if tally.problems:
         say(f"what the programs said is kept in {folder}")
     else:

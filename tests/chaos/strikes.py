@@ -17,7 +17,8 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.schedule import Event, Fault, Network
 from tests.chaos.tally import Tally
 
-VICTIM_COMES_S = 3.0
+VICTIM_COMES_S = 8.0
+LATER_S = 0.3
 INTERLOPER_STARTS_S = 4.0
 
 
@@ -166,8 +167,10 @@ class Striker:
 
 
 def _victim(living: Callable[[], list[Program]], whom: int) -> Program | None:
-    """Whom to hit; somebody who is just being started is waited for."""
-    wait_until(lambda: bool(living()), VICTIM_COMES_S)
+    """Whom to hit. Somebody who is not there yet is waited for, and hit some while after the start."""
+    if not living():
+        wait_until(lambda: bool(living()), VICTIM_COMES_S)
+        time.sleep(whom * LATER_S)
     found = living()
     return found[whom % len(found)] if found else None
 

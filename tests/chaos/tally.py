@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
+from schemas.errors import ExitCode
 from tests.chaos.schedule import Fault
 
 KILLED = -9
+FEW = 3  # so often two of one kind may just miss each other
 
 
 @dataclass
@@ -67,6 +69,12 @@ class Tally:
         with self._lock:
             self.problems.append(what)
 
+    def see_fences(self) -> None:
+        """Two of one kind must have led to one that ends by itself, and says so."""
+        for fault, program in ((Fault.SECOND_PRODUCER, "producer"), (Fault.SAME_IDENTITY, "consumer")):
+            if self.faults[fault] > FEW and not self.exits[program, ExitCode.FENCED]:
+                self.problem(f"{fault.value}: happened {self.faults[fault]} times, and nobody ended as fenced")
+
     def show(self, console: Console, *, seed: int, disk: str, seconds: float) -> None:
         """Print the table."""
         table = Table(title=f"soak with seed {seed}, {seconds:.0f} s", title_justify="left", show_header=False)
@@ -76,7 +84,7 @@ class Tally:
             table.add_row(fault.value, f"{self.faults[fault]}{missed}")
         table.add_row("the full disk", disk)
         table.add_row("ends of processes", _counts({f"{name} {code}": n for (name, code), n in self.exits.items()}))
-        table.add_row("generations complete in the log", str(self.generations))
+        table.add_row("generations complete in the target", str(self.generations))
         table.add_row("generations abandoned", str(self.abandoned))
         table.add_row("attempts of tables", str(self.attempts))
         table.add_row("rows compared at the ends of rounds", f"{self.rows:,}")
