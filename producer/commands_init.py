@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from producer.init import Naming, first_migration, movable, tenant_of
@@ -37,6 +39,10 @@ def init_command(invocation: Invocation, *, url: str | None, tenant: str | None,
         naming = Naming(tenant=tenant or tenant_of(_database(connection)), schemas=wanted)
         migration = naming.migration()
         survey = read_source(connection, migration)
+        if renames := survey.proposals(migration):
+            naming = replace(naming, renames=renames)
+            migration = naming.migration()
+            survey = read_source(connection, migration)
         movable(survey, migration)
         suspected = unclassified(connection, readable(survey, migration), survey.catalogue(migration), migration)
     click.echo(first_migration(survey, naming, suspected, str(source)), nl=False)

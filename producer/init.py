@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from producer.oddities import find_oddities
 from producer.plan import not_moved
@@ -19,6 +19,7 @@ from schemas.catalogue import Table, load_waves, rings
 from schemas.errors import ConfigurationError
 from schemas.migration import Migration, parse_migration
 from schemas.oddity import Severity
+from schemas.renames import rename_lines
 from schemas.suspicion import Proposal, Suspicion
 from schemas.toml_text import toml_comment, toml_key, toml_string
 
@@ -31,6 +32,7 @@ class Naming:
 
     tenant: str
     schemas: tuple[str, ...]
+    renames: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by schema and name there
 
     def migration(self) -> Migration:
         """The migration that moves all of it as it is.
@@ -49,6 +51,13 @@ class Naming:
         if self.schemas != ("public",):
             yield "[source]"
             yield f"schemas = [{', '.join(map(toml_string, self.schemas))}]"
+        if self.renames:
+            yield ""
+            yield from _comment(
+                "The tenant has one schema: what would have one name with something else there gets another.",
+                "Choose any; the rest of this file uses the new names.",
+            )
+            yield from rename_lines(self.renames)
 
 
 def tenant_of(database: str) -> str:

@@ -75,6 +75,7 @@ class Plan:
     extensions: tuple[str, ...]
     extensions_checked: bool  # whether the target was asked for them
     types: tuple[str, ...]
+    renamed: tuple[str, ...]  # what has another name in the target: "b.orders: b_orders"
     odd: tuple[Oddity, ...]
     suspicions: tuple[Suspicion, ...]  # columns that seem personal, undecided
     is_lenient: bool  # whether those may travel readable
@@ -108,7 +109,7 @@ def make_plan(
     """Plan a snapshot; `source` is how the source may be shown, `rehearsed` what the target lacks, if it was asked.
 
     Raises:
-        ConfigurationError: two schemas of the source have a table of one name.
+        ConfigurationError: things of two schemas would have one name in the target.
     """
     catalogue = survey.catalogue(migration)
     wave_of = {table.name: number for number, wave in enumerate(load_waves(catalogue.tables), 1) for table in wave}
@@ -121,6 +122,9 @@ def make_plan(
         estimate=estimate(catalogue.tables, migration),
         extensions=catalogue.extensions,
         types=tuple(found.name for found in catalogue.types),
+        renamed=tuple(
+            f"{schema}.{name}: {new}" for schema, names in migration.rename.items() for name, new in names.items()
+        ),
         extensions_checked=rehearsed is not None,
         odd=find_oddities(survey, migration, rehearsed),
         suspicions=tuple(suspicions),

@@ -57,6 +57,8 @@ def _head(plan: Plan, console: Console) -> None:
     )
     if plan.types:
         console.print(f"  makes   types {', '.join(map(shown, plan.types))}")
+    if plan.renamed:
+        console.print(f"  renames {', '.join(map(shown, plan.renamed))}")
     if plan.extensions:
         console.print(
             f"  needs   extensions {', '.join(map(shown, plan.extensions))} in the target{'' if plan.extensions_checked else ' (not looked: NEW_POSTGRES_URL is not set)'}"

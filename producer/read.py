@@ -67,7 +67,8 @@ def key_comparison(table: Table, operator: str, key: Sequence[str]) -> str:
     is the key's own: exact under any collation, for citext, char(n), numeric with NaN, composites.
     """
     values = ", ".join(
-        f"{quote_literal(value)}::{table.column(name).type}" for name, value in zip(table.key, key, strict=True)
+        f"{quote_literal(value)}::{table.column(name).type_at_source}"
+        for name, value in zip(table.key, key, strict=True)
     )
     return f"({_key(table)}) {operator} ({values})"
 

@@ -15,7 +15,7 @@ from runtime.postgres import Connection, explain
 from schemas.catalogue import Catalogue, Table
 from schemas.errors import ConfigurationError
 from schemas.migration import Migration
-from schemas.sql import quote_ident, quote_literal, quote_qualified
+from schemas.sql import quote_ident, quote_literal
 from schemas.suspicion import Proposal, Samples, Suspicion, settled_columns, suspicions, worth_sampling
 from schemas.toml_text import toml_key, toml_string
 
@@ -91,7 +91,7 @@ def _query(table: Table, columns: Sequence[str]) -> str:
         f"CASE WHEN pg_column_size(t.{name}) <= {_SAMPLED_BYTES} THEN left(t.{name}::text, {_SAMPLED_CHARACTERS}) END"
         for name in map(quote_ident, columns)
     )
-    rows = quote_qualified(table.schema, table.name)
+    rows = table.at_source
     if table.bytes <= _SMALL_TABLE_BYTES:
         return f"SELECT {cells} FROM {rows} t LIMIT {2 * _SAMPLED_ROWS}"
     pages = f"pg_relation_size({quote_literal(rows)}::regclass) / current_setting('block_size')::int"

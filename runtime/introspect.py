@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -34,6 +35,8 @@ from schemas.errors import ConfigurationError
 from schemas.migration import Migration, MigrationError, check_migration
 from schemas.migration_check import check_left_out
 from schemas.nearest import did_you_mean
+from schemas.renames import Names, Space, Thing, collisions, proposals, rename_lines
+from schemas.sql import quote_ident, quote_literal
 
 Row = Mapping[str, Any]
 
@@ -55,6 +58,7 @@ class Facts:
     calls: tuple[tuple[str, str], ...]  # a definition, and what it calls that somebody made and nobody moves
     virtual: tuple[str, ...]  # generated columns that are not stored
     counted_oddly: tuple[str, ...]  # columns that make something else than a number of a sequence's values
+    things: tuple[Thing, ...] = ()  # what comes with it and has a name of its own, itself first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,7 @@ class FoundType:
     definition: str | None
     labels: tuple[str, ...]
     needs: tuple[int, ...]
+    things: tuple[Thing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,7 @@ class Survey:
     types: Mapping[int, FoundType]
     not_moved: tuple[tuple[str, str], ...]  # kind, name
     collations: tuple[Collation, ...] = ()
+    collation_things: tuple[Thing, ...] = ()
 
     def of(self, table: Table) -> Facts:
         """The facts of a table."""
@@ -91,24 +97,52 @@ class Survey:
         Names that the source lacks are left out: `check_migration` tells of them.
 
         Raises:
-            ConfigurationError: two schemas have a table of one name, and the target has one schema.
+            ConfigurationError: things of two schemas have one name, and the target has one schema.
         """
-        by_name: dict[str, Table] = {}
-        for table in self.tables:
-            if migration.tables != "*" and table.name not in migration.tables:
-                continue
-            if migration.tables == "*" and not table.stored:
-                continue  # a row of no columns cannot travel; the plan names the table
-            if table.name in by_name:
-                raise ConfigurationError(
-                    f'{migration.where("source", "schemas")}: table "{table.name}" stands in '
-                    f'"{by_name[table.name].schema}" and in "{table.schema}"; a tenant has one schema',
-                    hint="list one of the schemas only, or move them as two tenants",
-                )
-            by_name[table.name] = table
+        chosen = self._chosen(migration)
+        if groups := collisions(self._things(chosen)):
+            raise ConfigurationError(
+                f"{migration.where('source', 'schemas')}: the tenant has one schema, where these would have one name:\n  "
+                + "\n  ".join(", ".join(map(_told, group)) for group in groups),
+                hint="give them names of your own choice in the migration, and use those names everywhere else in it:\n  "
+                + "\n  ".join(rename_lines(proposals(self._things(chosen)))),
+            )
+        by_name = {table.name: table for table in chosen}
         if migration.tables == "*":
             return tuple(table for wave in load_waves(by_name.values()) for table in wave)
         return tuple(by_name[name] for name in dict.fromkeys(migration.tables) if name in by_name)
+
+    def proposals(self, migration: Migration) -> dict[str, dict[str, str]]:
+        """New names, by schema and name at the source, for what would have one name in the target."""
+        return proposals(self._things(self._chosen(migration)))
+
+    def _chosen(self, migration: Migration) -> list[Table]:
+        """Those that the migration names; with "*" all but those of no columns, whose rows cannot travel."""
+        if migration.tables == "*":
+            return [table for table in self.tables if table.stored]
+        return [table for table in self.tables if table.name in migration.tables]
+
+    def _things(self, tables: Sequence[Table]) -> list[Thing]:
+        """What comes with these tables and has a name of its own, the first schema's first."""
+        found = [thing for table in tables for thing in self.of(table).things]
+        found += [thing for needed in self.needed_types(tables) if _travels(needed) for thing in needed.things]
+        place = {schema: number for number, schema in enumerate(self.schemas)}
+        return sorted((*found, *self.collation_things), key=lambda thing: place.get(thing.schema, len(place)))
+
+    def _unknown_renames(self, migration: Migration) -> Iterator[str]:
+        """Names that the migration gives to nothing."""
+        things = [thing for fact in self.facts.values() for thing in fact.things]
+        things += [thing for found in self.types.values() for thing in found.things]
+        known: dict[str, set[str]] = {}
+        for thing in (*things, *self.collation_things):
+            known.setdefault(thing.schema, set()).add(thing.source_name)
+        for schema, names in migration.rename.items():
+            for name in names:
+                if name not in known.get(schema, ()):
+                    yield (
+                        f'{migration.where("rename", schema, name)}: nothing that could be moved is called "{name}" '
+                        f'in the schema "{schema}" of the source{did_you_mean(name, known.get(schema, ()))}'
+                    )
 
     def catalogue(self, migration: Migration) -> Catalogue:
         """What is moved. Foreign keys that point at tables outside it are left out: nothing could hold them."""
@@ -154,7 +188,15 @@ class Survey:
         """What in the migration does not fit this source, each with its line."""
         whole = {table.name: table for table in self.moved(migration)}
         known = [table.name for table in self.tables]
-        return [*check_migration(migration, self.catalogue(migration), known), *check_left_out(migration, whole)]
+        return [
+            *self._unknown_renames(migration),
+            *check_migration(migration, self.catalogue(migration), known),
+            *check_left_out(migration, whole),
+        ]
+
+
+def _told(thing: Thing) -> str:
+    return f'{thing.kind} "{thing.schema}"."{thing.source_name}"'
 
 
 def _travels(found: FoundType) -> bool:
@@ -213,11 +255,21 @@ def read_source(connection: Connection, migration: Migration) -> Survey:
                 f'{where}: this role may not use the schema "{schema}" of the source',
                 hint=f'GRANT USAGE ON SCHEMA "{schema}" TO the role that POSTGRES_URL names',
             )
-    return read_survey(connection, wanted)
+    return read_survey(connection, wanted, rename=migration.rename)
 
 
-def read_survey(connection: Connection, schemas: Sequence[str], *, side: Side = "source") -> Survey:
-    """Everything in these schemas; the session's search_path is as before afterwards."""
+def read_survey(
+    connection: Connection,
+    schemas: Sequence[str],
+    *,
+    side: Side = "source",
+    rename: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> Survey:
+    """Everything in these schemas, under its new names; the session's search_path is as before afterwards.
+
+    Of one schema definitions are read while it is the first on the search_path. Of several they are
+    read with none of them there, so that every name says its schema, and `Names` takes it away again.
+    """
     present = {row["name"] for row in _rows(connection, "SELECT nspname::text AS name FROM pg_namespace", side)}
     wanted = tuple(schema for schema in dict.fromkeys(schemas) if schema in present)
     before = _rows(connection, "SELECT current_setting('search_path') AS path", side)[0]["path"]
@@ -226,18 +278,25 @@ def read_survey(connection: Connection, schemas: Sequence[str], *, side: Side = 
     types: dict[int, FoundType] = {}
     not_moved: list[tuple[str, str]] = []
     collations: dict[str, Collation] = {}
+    collation_things: list[Thing] = []
+    names = _names(connection, wanted, rename, side)
     try:
         for schema in wanted:
-            use_schema(connection, schema, *(other for other in wanted if other != schema))
-            for found_type in _rows(connection, _sql("types"), side):
+            if names.schemas:
+                use_schema(connection, without=wanted)
+            else:
+                use_schema(connection, schema)
+            for found_type in _rows(connection, _sql("types", schema), side):
                 if found_type["schema"] == schema or found_type["oid"] not in types:
-                    types[found_type["oid"]] = _found_type(found_type)
-            for table, fact in _tables(connection, schema, wanted, side):
+                    types[found_type["oid"]] = _found_type(found_type, names)
+            for table, fact in _tables(connection, schema, names, wanted, side):
                 tables.append(table)
                 facts[schema, table.name] = fact
-            for row in _rows(connection, _sql("collations"), side):
-                collations.setdefault(row["name"], Collation(name=row["name"], definition=row["definition"]))
-            not_moved.extend((row["kind"], row["name"]) for row in _rows(connection, _sql("not_moved"), side))
+            for row in _rows(connection, _sql("collations", schema), side):
+                thing = _thing("collation", schema, row["name"], names, ("collation",))
+                collation_things.append(thing)
+                collations.setdefault(thing.name, Collation(name=thing.name, definition=row["definition"]))
+            not_moved.extend((row["kind"], row["name"]) for row in _rows(connection, _sql("not_moved", schema), side))
         connection.execute("SELECT set_config('search_path', %s, false)", (before,))
     except psycopg.Error as error:
         raise explain(error, f"{side}: reading the catalogue", side=side) from None
@@ -248,18 +307,44 @@ def read_survey(connection: Connection, schemas: Sequence[str], *, side: Side = 
         types=types,
         not_moved=tuple(dict.fromkeys(not_moved)),
         collations=tuple(collations.values()),
+        collation_things=tuple(collation_things),
     )
 
 
-def _tables(connection: Connection, schema: str, schemas: Collection[str], side: Side) -> Iterator[tuple[Table, Facts]]:
+def _names(
+    connection: Connection, schemas: Sequence[str], rename: Mapping[str, Mapping[str, str]], side: Side
+) -> Names:
+    """What the source's things are called in the target; new names as this server prints them."""
+    if len(schemas) < 2 and not rename:
+        return Names()
+    renamed = {(schema, name): new for schema, given in rename.items() for name, new in given.items()}
+    listed = ", ".join(quote_literal(new) for new in dict.fromkeys(renamed.values()))
+    rows = _rows(
+        connection, f"SELECT name, quote_ident(name) AS printed FROM unnest(ARRAY[{listed}]::text[]) AS name", side
+    )
+    return Names(
+        schemas=frozenset((*schemas, *rename)),
+        renamed=renamed,
+        printed={row["name"]: row["printed"] for row in rows},
+    )
+
+
+def _thing(kind: str, schema: str, name: str, names: Names, spaces: tuple[Space, ...] = ("relation",)) -> Thing:
+    return Thing(kind=kind, schema=schema, source_name=name, name=names.of(schema, name), spaces=spaces)
+
+
+def _tables(
+    connection: Connection, schema: str, names: Names, schemas: Collection[str], side: Side
+) -> Iterator[tuple[Table, Facts]]:
     columns, constraints, indexes, needs, partitions = (
-        _by_table(_rows(connection, _sql(name), side))
+        _by_table(_rows(connection, _sql(name, schema), side))
         for name in ("columns", "constraints", "indexes", "needs", "partitions")
     )
-    for row in _rows(connection, _sql("tables"), side):
+    for row in _rows(connection, _sql("tables", schema), side):
         oid = row["oid"]
         own = columns.get(oid, [])
         relied = needs.get(oid, [])
+        source = _Source(schema, row["name"], names, frozenset(schemas))
         yield (
             replace(
                 _table(
@@ -268,27 +353,69 @@ def _tables(connection: Connection, schema: str, schemas: Collection[str], side:
                     constraints.get(oid, []),
                     indexes=indexes.get(oid, []),
                     partitions=partitions.get(oid, []),
-                    schemas=schemas,
+                    source=source,
                 ),
                 schema=schema,
+                source_name=row["name"] if source.of(row["name"]) != row["name"] else None,
             ),
             Facts(
                 is_partitioned=row["is_partitioned"],
                 is_unlogged=row["is_unlogged"],
                 is_readable=row["is_readable"],
                 hides_rows=row["hides_rows"],
-                children=tuple(row["children"]),
+                children=tuple(names.of(*child) for child in row["children"]),
                 types=tuple(column["type_oid"] for column in own),
                 extensions=tuple(sorted({need["extension"] for need in relied if need["extension"]})),
-                calls=tuple((need["definition"], need["calls"]) for need in relied if need["calls"]),
+                calls=tuple((need["definition"], names.text(need["calls"])) for need in relied if need["calls"]),
                 virtual=tuple(column["name"] for column in own if column["generated"] == "v"),
                 counted_oddly=tuple(
                     column["name"]
                     for column in own
                     if column["sequence"] and column["type"].partition("(")[0] not in _COUNTED
                 ),
+                things=tuple(
+                    _things(source, own, (*constraints.get(oid, []), *indexes.get(oid, [])), partitions.get(oid, []))
+                ),
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Whose definitions are read: the table, and what the source's names become."""
+
+    schema: str
+    table: str
+    names: Names
+    schemas: frozenset[str]
+
+    def of(self, name: str) -> str:
+        """The name that a relation of the table's schema has in the target."""
+        return self.names.of(self.schema, name)
+
+    def other(self, schema: str, name: str) -> str:
+        """Another table: by its name in the target, or with its schema when that is not looked into."""
+        return self.names.of(schema, name) if schema in self.schemas else f"{schema}.{name}"
+
+    def text(self, text: str) -> str:
+        """SQL text as the target prints it."""
+        return self.names.text(text, (self.schema, self.table))
+
+
+def _things(
+    source: _Source, columns: Iterable[Row], behind: Iterable[Row], partitions: Iterable[Row]
+) -> Iterator[Thing]:
+    """What comes with a table and has a name of its own; keys have one as their indexes have."""
+    schema, names = source.schema, source.names
+    yield _thing("table", schema, source.table, names, ("relation", "type"))
+    for part in partitions:
+        yield _thing("partition", part["schema"], part["name"], names, ("relation", "type"))
+    for row in behind:
+        if row.get("kind", "i") in {"i", "p", "u", "x"}:
+            yield _thing("index", schema, row["name"], names)
+    for column in columns:
+        if column["sequence"]:
+            yield _thing("sequence", column["sequence_schema"], column["sequence"], names)
 
 
 def _table(
@@ -298,24 +425,26 @@ def _table(
     *,
     indexes: list[Row],
     partitions: list[Row],
-    schemas: Collection[str],
+    source: _Source,
 ) -> Table:
     by_kind: dict[str, list[Row]] = {}
     for constraint in constraints:
         by_kind.setdefault(constraint["kind"], []).append(constraint)
-    primary = [_key(constraint) for constraint in by_kind.get("p", [])]
+    primary = [_key(constraint, source) for constraint in by_kind.get("p", [])]
     return Table(
-        name=row["name"],
-        columns=tuple(_column(column) for column in columns),
+        name=source.of(row["name"]),
+        columns=tuple(_column(column, source) for column in columns),
         primary_key=primary[0] if primary else None,
-        uniques=tuple(_key(constraint) for constraint in by_kind.get("u", [])),
-        foreign_keys=tuple(_foreign_key(constraint, schemas) for constraint in by_kind.get("f", [])),
-        checks=tuple(_constraint(constraint) for constraint in by_kind.get("c", [])),
-        exclusions=tuple(_constraint(constraint) for constraint in by_kind.get("x", [])),
+        uniques=tuple(_key(constraint, source) for constraint in by_kind.get("u", [])),
+        foreign_keys=tuple(_foreign_key(constraint, source) for constraint in by_kind.get("f", [])),
+        checks=tuple(_constraint(constraint, constraint["name"], source) for constraint in by_kind.get("c", [])),
+        exclusions=tuple(
+            _constraint(constraint, source.of(constraint["name"]), source) for constraint in by_kind.get("x", [])
+        ),
         indexes=tuple(
             Index(
-                name=index["name"],
-                definition=index["definition"],
+                name=source.of(index["name"]),
+                definition=source.names.index(source.schema, source.table, index["definition"]),
                 unique=index["is_unique"],
                 columns=tuple(index["columns"]),
                 partial=index["is_partial"],
@@ -323,10 +452,15 @@ def _table(
             for index in indexes
         ),
         unlogged=row["is_unlogged"],
-        inherits=tuple(row["inherits"]),
-        partition_by=row["partition_by"],
+        inherits=tuple(source.other(*parent) for parent in row["inherits"]),
+        partition_by=row["partition_by"] and source.text(row["partition_by"]),
         partitions=tuple(
-            Partition(name=part["name"], parent=part["parent"], bound=part["bound"], partition_by=part["partition_by"])
+            Partition(
+                name=source.names.of(part["schema"], part["name"]),
+                parent=source.names.of(part["parent_schema"], part["parent"]),
+                bound=source.text(part["bound"]),
+                partition_by=part["partition_by"] and source.text(part["partition_by"]),
+            )
             for part in partitions
         ),
         rows=row["rows"],
@@ -334,67 +468,80 @@ def _table(
     )
 
 
-def _column(row: Row) -> Column:
+def _column(row: Row, source: _Source) -> Column:
     generated = row["generated"] != ""
+    expression = row["expression"] and source.text(row["expression"])
+    type_ = source.text(row["type"])
     return Column(
         name=row["name"],
-        type=row["type"],
+        type=type_,
         not_null=row["not_null"],
-        default=None if generated else row["expression"],
-        generated=row["expression"] if generated else None,
+        default=None if generated else expression,
+        generated=expression if generated else None,
         identity=_IDENTITIES[row["identity"]],
-        collation=row["collation"],
-        sequence=row["sequence"],
+        collation=row["collation"] and source.text(row["collation"]),
+        sequence=row["sequence"] and source.names.of(row["sequence_schema"], row["sequence"]),
         sequence_options=row["sequence_options"] or "",
         owns_sequence=row["owns_sequence"] is not False,
         virtual=row["generated"] == "v",
+        source_type=row["type"] if row["type"] != type_ else None,
     )
 
 
-def _key(row: Row) -> Key:
+def _key(row: Row, source: _Source) -> Key:
     return Key(
-        name=row["name"],
+        name=source.of(row["name"]),
         columns=tuple(row["columns"]),
-        definition=row["definition"],
+        definition=source.text(row["definition"]),
         deferrable=row["is_deferrable"],
     )
 
 
-def _foreign_key(row: Row, schemas: Collection[str]) -> ForeignKey:
-    is_inside = row["parent_schema"] in schemas
+def _foreign_key(row: Row, source: _Source) -> ForeignKey:
     return ForeignKey(
         name=row["name"],
         columns=tuple(row["columns"]),
-        parent=row["parent"] if is_inside else f"{row['parent_schema']}.{row['parent']}",
+        parent=source.other(row["parent_schema"], row["parent"]),
         parent_columns=tuple(row["parent_columns"]),
-        definition=_as_valid(row["definition"]),
+        definition=_as_valid(source.text(row["definition"])),
         validated=row["is_validated"],
         deferrable=row["is_deferrable"],
     )
 
 
-def _constraint(row: Row) -> Constraint:
-    return Constraint(name=row["name"], definition=_as_valid(row["definition"]), validated=row["is_validated"])
+def _constraint(row: Row, name: str, source: _Source) -> Constraint:
+    return Constraint(name=name, definition=_as_valid(source.text(row["definition"])), validated=row["is_validated"])
 
 
 def _as_valid(definition: str) -> str:
     return definition.removesuffix(" NOT VALID")  # `validated` says it
 
 
-def _found_type(row: Row) -> FoundType:
+def _found_type(row: Row, names: Names) -> FoundType:
+    schema, name = row["schema"], row["name"]
+    spaces: tuple[Space, ...] = ("relation", "type") if row["kind"] == "composite" else ("type",)
+    things = [] if row["extension"] else [_thing("type", schema, name, names, spaces)]
+    if things and row["multirange"]:
+        things.append(_thing("type", schema, row["multirange"], names, ("type",)))
     return FoundType(
-        name=row["name"],
+        name=names.of(schema, name),
         schema=row["schema"],
         kind=row["kind"],
         extension=row["extension"],
-        definition=row["definition"],
+        definition=row["definition"] and names.type(schema, row["definition"]),
         labels=tuple(row["labels"]),
         needs=tuple(row["needs"]),
+        things=tuple(things),
     )
 
 
+def _sql(name: str, schema: str) -> str:
+    """A query, about a schema that need not be the first on the search_path."""
+    return _text(name).replace("quote_ident(current_schema())", quote_literal(quote_ident(schema)))
+
+
 @cache
-def _sql(name: str) -> str:
+def _text(name: str) -> str:
     return (resources.files("runtime") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
 
 

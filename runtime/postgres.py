@@ -115,8 +115,8 @@ def open_target(
     return connection
 
 
-def use_schema(connection: Connection, *schemas: str) -> None:
-    """Set the search_path: `schemas` first, then the schemas that extensions live in.
+def use_schema(connection: Connection, *schemas: str, without: Sequence[str] = ()) -> None:
+    """Set the search_path: `schemas` first, then the schemas that extensions live in, save those of `without`.
 
     With these on the path, types of extensions print without a schema and are found on both
     sides, wherever each side has installed them.
@@ -129,12 +129,12 @@ def use_schema(connection: Connection, *schemas: str) -> None:
                 UNION ALL
                 SELECT DISTINCT n.nspname::text, 1000000
                 FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-                WHERE n.nspname <> 'pg_catalog' AND n.nspname::text <> ALL (%(schemas)s::text[])
+                WHERE n.nspname <> 'pg_catalog' AND n.nspname::text <> ALL (%(schemas)s::text[] || %(without)s::text[])
                   AND has_schema_privilege(n.oid, 'USAGE')
             ) AS path
         ), false)
         """,
-        {"schemas": list(schemas)},
+        {"schemas": list(schemas), "without": list(without)},
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from schemas.errors import ReplicatorError
+from schemas.sql import quote_qualified
 
 Identity = Literal["", "always", "by default"]
 TypeKind = Literal["enum", "domain", "composite", "range"]
@@ -35,6 +36,12 @@ class Column:
     sequence_options: str = ""  # what follows CREATE SEQUENCE name
     owns_sequence: bool = True
     virtual: bool = False  # generated when read, not stored
+    source_type: str | None = None  # how a statement at the source names the type, when not as `type`
+
+    @property
+    def type_at_source(self) -> str:
+        """The type as a statement at the source names it."""
+        return self.source_type or self.type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +129,7 @@ class Table:
 
     name: str
     schema: str = "public"
+    source_name: str | None = None  # at the source, when the migration renames it
     columns: tuple[Column, ...] = ()
     primary_key: Key | None = None
     uniques: tuple[Key, ...] = ()
@@ -160,6 +168,11 @@ class Table:
             if index.unique and not index.partial and index.columns == self.key:
                 return index
         return None
+
+    @property
+    def at_source(self) -> str:
+        """The table as a statement at the source names it."""
+        return quote_qualified(self.schema, self.source_name or self.name)
 
     @property
     def only(self) -> str:
@@ -208,6 +221,10 @@ class Catalogue:
         plain = asdict(self)
         for table in plain["tables"]:
             del table["rows"], table["bytes"]
+            for part in (table, *table["columns"]):
+                for name in ("source_name", "source_type"):
+                    if part.get(name, "") is None:
+                        del part[name]
         return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
     @classmethod

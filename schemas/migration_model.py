@@ -161,6 +161,7 @@ class Migration(_Part):
     apply: Apply = Apply()
     grant_to: Identifier | None = None
     organization: Organization | None = None
+    rename: dict[Identifier, dict[Identifier, Identifier]] = {}  # by schema of the source and name there
     table: dict[str, TableRules] = {}
 
     _file: str = PrivateAttr(default="migration")
@@ -196,7 +197,7 @@ class Migration(_Part):
 
         Limits, sums, grants, reasons to keep, definitions left out and values of the organization are not part of it.
         """
-        shape = {
+        shape: dict[str, object] = {
             "tenant": self.tenant,
             "schema": self.schema_,
             "tables": self.tables,
@@ -220,5 +221,7 @@ class Migration(_Part):
                 or rules.migrated_at != "migrated_at"
             },
         }
+        if self.rename:
+            shape["rename"] = self.rename
         canonical = json.dumps(shape, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

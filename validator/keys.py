@@ -180,14 +180,14 @@ def _ask_source(
 ) -> list[_AtSource]:
     """For each key: how many children have it at the source, and which parent it leads to there."""
     numbers = range(len(key.columns))
-    types = [table.column(column).type for column in key.columns]
+    types = [table.column(column).type_at_source for column in key.columns]
     casts = ", ".join(f"k{number}::{_plain(types[number])} AS k{number}" for number in numbers)
     child = " AND ".join(f"c.{_plain(quote_ident(key.columns[number]))} = asked.k{number}" for number in numbers)
     to_parent = " AND ".join(
         f"p.{_plain(quote_ident(key.parent_columns[number]))} = asked.k{number}" for number in numbers
     )
-    of_child = _plain(quote_qualified(table.schema, table.name))
-    of_parent = _plain(quote_qualified(parent.schema, parent.name))
+    of_child = _plain(table.at_source)
+    of_parent = _plain(parent.at_source)
     named = parent.key or key.parent_columns
     parent_texts = _plain(", ".join(text_expression(parent.column(column), "p") for column in named))
     arrays = ", ".join("%s::text[]" for _ in numbers)

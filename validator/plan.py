@@ -94,7 +94,8 @@ class TablePlan:
 
     def relation(self, side: str) -> str:
         """What follows FROM on one side: the table, quoted, without what inherits from it."""
-        return self.table.only + quote_qualified(self.table.schema if side == "source" else self.schema, self.name)
+        at = self.table.at_source if side == "source" else quote_qualified(self.schema, self.name)
+        return self.table.only + at
 
     @property
     def bound(self) -> tuple[Cell, ...]:

@@ -13,6 +13,7 @@ SELECT a.attrelid::bigint AS oid,
        a.attidentity::text AS identity,
        CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END AS collation,
        sequence.name AS sequence,
+       sequence.schema AS sequence_schema,
        sequence.is_own AS owns_sequence,
        (SELECT format('AS %s INCREMENT BY %s MINVALUE %s MAXVALUE %s START WITH %s CACHE %s%s', format_type(q.seqtypid, NULL),
                       q.seqincrement, q.seqmin, q.seqmax, q.seqstart, q.seqcache, CASE WHEN q.seqcycle THEN ' CYCLE' ELSE '' END)
@@ -22,12 +23,12 @@ JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN LATERAL (
-    SELECT s.oid, s.relname::text AS name, true AS is_own
+    SELECT s.oid, s.relname::text AS name, (SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = s.relnamespace) AS schema, true AS is_own
     FROM pg_depend p JOIN pg_class s ON s.oid = p.objid AND s.relkind = 'S'
     WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
       AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype IN ('a', 'i')
     UNION ALL
-    SELECT s.oid, s.relname::text, false
+    SELECT s.oid, s.relname::text, (SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = s.relnamespace), false
     FROM pg_depend p JOIN pg_class s ON s.oid = p.refobjid AND s.relkind = 'S'
     WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass
     ORDER BY is_own DESC

@@ -34,12 +34,12 @@ SELECT c.oid::bigint AS oid,
        has_table_privilege(c.oid, 'SELECT') AS is_readable,
        row_security_active(c.oid) AS hides_rows,
        ARRAY(
-           SELECT child.relname::text FROM pg_inherits i JOIN pg_class child ON child.oid = i.inhrelid
-           WHERE i.inhparent = c.oid AND c.relkind = 'r' ORDER BY child.relname
+           SELECT ARRAY[n.nspname::text, child.relname::text] FROM pg_inherits i JOIN pg_class child ON child.oid = i.inhrelid
+           JOIN pg_namespace n ON n.oid = child.relnamespace WHERE i.inhparent = c.oid AND c.relkind = 'r' ORDER BY child.relname
        ) AS children,
        ARRAY(
-           SELECT above.relname::text FROM pg_inherits i JOIN pg_class above ON above.oid = i.inhparent
-           WHERE i.inhrelid = c.oid ORDER BY i.inhseqno
+           SELECT ARRAY[n.nspname::text, above.relname::text] FROM pg_inherits i JOIN pg_class above ON above.oid = i.inhparent
+           JOIN pg_namespace n ON n.oid = above.relnamespace WHERE i.inhrelid = c.oid ORDER BY i.inhseqno
        ) AS inherits
 FROM pg_class c
 LEFT JOIN estimate ON estimate.root = c.oid

@@ -1,6 +1,7 @@
 -- Types outside pg_catalog, with the types each is made of; Python picks those that moved tables need.
 SELECT t.oid::bigint AS oid,
        t.typname::text AS name,
+       (SELECT multi.typname::text FROM pg_type multi WHERE multi.oid = span.rngmultitypid) AS multirange,
        n.nspname::text AS schema,
        CASE WHEN row_of.relkind <> 'c' THEN 'row of a table'
             WHEN t.typtype = 'b' AND t.typcategory = 'A' THEN 'array'

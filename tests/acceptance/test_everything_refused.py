@@ -82,4 +82,4 @@ def test_tables_of_one_name_in_two_schemas_are_refused_with_their_names(
     plan = run("producer", "plan", env=environment)
 
     assert plan.returncode == 2
-    assert 'table "same" stands in "public" and in "b"' in plan.stderr
+    assert 'table "public"."same", table "b"."same"' in plan.stderr

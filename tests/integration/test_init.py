@@ -115,3 +115,20 @@ def test_init_writes_nothing_and_reads_no_table_it_may_not(make_database: MakeDa
 
     assert parse_migration(text, "init.toml").rules("t").encrypt == ("email",)
     assert "error: closed: this role may not read it" in text
+
+
+def test_init_gives_other_names_to_what_stands_in_two_schemas(make_database: MakeDatabase) -> None:
+    url = make_database(
+        "CREATE TYPE m AS ENUM ('a'); CREATE TABLE t (id serial PRIMARY KEY, m m);"
+        "CREATE SCHEMA b; CREATE TYPE b.m AS ENUM ('b'); CREATE TABLE b.t (id serial PRIMARY KEY, m b.m DEFAULT 'b')"
+    )
+
+    text, migration = initialised(url, "--schema", "public", "--schema", "b")
+
+    with open_source(url, schema=("public", "b")) as source:
+        catalogue = read_checked_catalogue(source, migration)
+    assert migration.rename == {"b": {"t": "b_t", "t_pkey": "b_t_pkey", "t_id_seq": "b_t_id_seq", "m": "b_m"}}
+    assert "# The tenant has one schema" in text
+    assert [(table.name, table.column("m").type) for table in catalogue.tables] == [("b_t", "b_m"), ("t", "m")]
+    assert catalogue.table("b_t").column("id").default == "nextval('b_t_id_seq'::regclass)"
+    assert catalogue.table("b_t").column("m").default == "'b'::b_m"

@@ -197,9 +197,18 @@ def test_one_name_in_two_schemas_is_refused(make_database: MakeDatabase) -> None
 
     with (
         open_source(url) as connection,
-        pytest.raises(ConfigurationError, match=r'^odd.toml:4: table "t" stands in "public" and in "s"'),
+        pytest.raises(ConfigurationError, match=r'^odd.toml:4: .*\n  table "public"."t", table "s"."t"$') as refused,
     ):
         read_catalogue(connection, migration)
+
+    assert '[rename.s]\n  t = "s_t"' in refused.value.hint
+
+
+def test_a_name_for_nothing_is_told_with_its_line(odd: Connection) -> None:
+    migration = migration_of('tables = ["points"]\n[rename.public]\npionts = "other"')
+
+    with pytest.raises(MigrationError, match=r'odd.toml:4: nothing .* called "pionts" .*did you mean "points"'):
+        read_checked_catalogue(odd, migration)
 
 
 def test_a_schema_that_is_not_there_is_told_with_its_line(source_url: str) -> None:
