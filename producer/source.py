@@ -25,6 +25,14 @@ _TABLES_PER_LOCK = 500
 _LOCK_TRIES = 3
 _FLUSH_LOOK_S = 0.02
 
+# With fsync off a crash loses anything, whatever is waited for.
+_ASYNCHRONOUS = """
+SELECT pg_current_wal_insert_lsn(), extract(epoch FROM current_setting('wal_writer_delay')::interval)::float8
+WHERE NOT pg_is_in_recovery() AND current_setting('fsync')::bool
+  AND (current_setting('synchronous_commit') = 'off'
+       OR EXISTS (SELECT FROM pg_db_role_setting s, unnest(s.setconfig) c WHERE c = 'synchronous_commit=off'))
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
@@ -113,25 +121,23 @@ def read_state(connection: Connection) -> SourceState:
 
 
 def await_durable(connection: Connection) -> None:
-    """Wait until a crash of the source cannot take back what the snapshot shows.
+    """Where commits may be asynchronous, wait until a crash of the source cannot take back what the snapshot shows.
 
-    A commit with synchronous_commit off is seen before it is on disk. After a crash its transaction id would be
-    given to another one, and a resume could not tell their rows apart. The server has it on disk after three
-    times wal_writer_delay at most; mostly nothing is left to wait for.
+    Such a commit is seen before it is on disk. After a crash its transaction id would be given to another one,
+    and a resume could not tell their rows apart. It is on disk after three times wal_writer_delay at most.
+    Only the settings of server, database and roles are known here, not what a session has set for itself.
 
     Raises:
         SourceError: the source does not answer.
     """
     try:
-        end = connection.execute(
-            "SELECT pg_current_wal_insert_lsn(), extract(epoch FROM current_setting('wal_writer_delay')::interval)::float8 "
-            "WHERE NOT pg_is_in_recovery()"
-        ).fetchone()
-        if end is None:
+        row = connection.execute(_ASYNCHRONOUS).fetchone()
+        if row is None:
             return
-        until = time.monotonic() + 3 * end[1]
+        end, delay_s = row
+        until = time.monotonic() + 3 * delay_s
         while time.monotonic() < until:
-            row = connection.execute("SELECT pg_current_wal_flush_lsn() >= %s", (end[0],)).fetchone()
+            row = connection.execute("SELECT pg_current_wal_flush_lsn() >= %s", (end,)).fetchone()
             if row is not None and row[0]:
                 return
             time.sleep(_FLUSH_LOOK_S)
