@@ -27,7 +27,7 @@ BACK_OFF_S = 1.0
 POLL_INTERVAL_S = 10
 CLOCK_AHEAD_S = 3600
 STOP_TIMEOUT_S = 40.0
-SHOWN_CHARACTERS = 1500
+SHOWN_CHARACTERS = 3000
 
 EXPECTED = {
     "producer": {KILLED, ExitCode.DONE, ExitCode.UNAVAILABLE, ExitCode.FENCED},
@@ -247,7 +247,7 @@ class Fleet:
 
     def _note(self, program: Program, code: int) -> None:
         self.tally.ended(program.name, code)
-        if "unexpected" in (tail := program.tail()) or "Traceback" in tail:
+        if "error: unexpected" in (tail := program.tail()):
             self.tally.problem(f"{program.said} ended with {code}: {tail}")
             return
         if code not in EXPECTED[program.name] or (self.is_peaceful and code not in (ExitCode.DONE, KILLED)):

@@ -95,8 +95,6 @@ class Tally:
         table.add_row("rows in quarantine, at most", str(self.largest_quarantine))
         table.add_row("violations", str(len(self.problems)))
         console.print(table)
-        for problem in self.problems[:40]:
-            console.print(f"violation: {problem}", highlight=False, markup=False)
 
 
 def _counts(counter: Counter[str] | dict[str, int]) -> str:
