@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.catalogue import Catalogue, Column, Constraint, Index, Key, Table, UserType
+from schemas.deferred import constraint_of
 from schemas.mapping import ColumnMapping, TableMapping, Treatment
 from validator.verdict import Difference, Finding, Kind, Layer
 
@@ -56,7 +57,7 @@ def compare_schema(
         problems += _keys(mapping, target, _at_once if is_theirs else str)
         problems += _foreign_keys(table, target, _at_once if is_theirs else _without_state)
         problems += _checks(mapping, target)
-        problems += _indexes(mapping, target)
+        problems += _indexes(mapping, target, is_theirs=is_theirs)
         problems += [
             (state.column, f"the sequence is behind: next value {state.next_value}, largest value {state.maximum}")
             for state in sequences
@@ -228,14 +229,21 @@ def _checks(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
             yield column.name, "no check keeps plaintext out of this encrypted column"
 
 
-def _indexes(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
+def _indexes(mapping: TableMapping, target: Table, *, is_theirs: bool) -> Iterator[tuple[str, str]]:
     encrypted = {column.name for column in mapping.columns if column.treatment is Treatment.ENCRYPT}
     there = {(index.unique, _method(index)) for index in target.indexes}
+    waiting = {_at_once(definition) for definition in _definitions(target)}
     for index in mapping.table.indexes:
         if mentions(_method(index), encrypted) or encrypted.intersection(index.columns):
             continue
+        if is_theirs and index.unique and constraint_of(index) in waiting:
+            continue
         if (index.unique, _method(index)) not in there:
             yield "", f'{"unique " if index.unique else ""}index "{index.name}" is missing: {_method(index)}'
+
+
+def _definitions(target: Table) -> tuple[str, ...]:
+    return (*(item.definition for item in target.uniques), *(item.definition for item in target.exclusions))
 
 
 def _notes(mapping: TableMapping, target: Table | None) -> Iterator[str]:

@@ -6,7 +6,7 @@ SELECT k.conrelid::bigint AS oid,
            SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS place(attnum, number)
            JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = place.attnum ORDER BY place.number
        ) AS columns,
-       pg_get_constraintdef(k.oid) AS definition,
+       pg_get_constraintdef(k.oid, k.contype = 'x') AS definition,  -- exclusions are printed as indexes are (pretty)
        k.convalidated AS is_validated,
        k.condeferrable AS is_deferrable,
        parent.relname::text AS parent,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from consumer.fitting import Found, missing_statements
+from consumer.fitting import missing_statements
+from consumer.standing import Found
 from schemas import definitions
-from schemas.catalogue import Catalogue, Column, Key, Table, UserType
+from schemas.catalogue import Catalogue, Column, Index, Key, Partition, Table, UserType
 from schemas.mapping import TableMapping, table_mapping
 from schemas.migration import parse_migration
 from tests.made_log import table
@@ -28,6 +29,7 @@ def missing(*there: Table, types: dict[str, UserType] | None = None, text: str =
         tables={item.name: item for item in there},
         types=MOOD if types is None else types,
         relations=[item.name for item in there],
+        schema="tenant_t",
         with_rows=frozenset({"full"}),
     )
     return missing_statements(CATALOGUE, {"customers": mapping(text)}, found)
@@ -89,4 +91,38 @@ def test_a_key_that_is_replaced_goes_after_what_points_at_it() -> None:
         'ALTER TABLE "child" DROP CONSTRAINT "child_parent_fkey";',
         'ALTER TABLE "customers" DROP CONSTRAINT "old";',
         'ALTER TABLE "customers" ADD CONSTRAINT "old" PRIMARY KEY ("id");',
+    ]
+
+
+def test_a_unique_index_becomes_a_constraint_that_can_wait() -> None:
+    plain = Index(
+        name="i", definition="CREATE UNIQUE INDEX i ON customers USING btree (code)", unique=True, columns=("code",)
+    )
+    some = Index(
+        name="s",
+        definition="CREATE UNIQUE INDEX s ON customers USING btree (lower(code)) WHERE code <> ')'::text",
+        unique=True,
+        partial=True,
+    )
+
+    assert missing(made(*CUSTOMERS.columns, MOVED, indexes=(plain, some))) == [
+        'DROP INDEX "i";',
+        'DROP INDEX "s";',
+        'ALTER TABLE "customers" ADD CONSTRAINT "i" UNIQUE (code) DEFERRABLE;',
+        (
+            'ALTER TABLE "customers" ADD CONSTRAINT "s" EXCLUDE USING btree (lower(code) WITH =) '
+            "WHERE (code <> ')'::text) DEFERRABLE;"
+        ),
+    ]
+
+
+def test_a_table_that_is_partitioned_otherwise_moves_beside_with_its_partitions() -> None:
+    part = Partition(name="some", parent="customers", bound="DEFAULT")
+    there = made(*CUSTOMERS.columns, MOVED, partition_by="LIST (code)", partitions=(part,))
+
+    assert missing(there) == [
+        'CREATE SCHEMA IF NOT EXISTS "tenant_t_before";',
+        'ALTER TABLE "some" SET SCHEMA "tenant_t_before";',
+        'ALTER TABLE "customers" SET SCHEMA "tenant_t_before";',
+        f"{definitions.create_table(mapping())};",
     ]
