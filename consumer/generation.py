@@ -106,12 +106,12 @@ def _end(
         for pruned in prune(target, session.tenant, tables, quarantined, report):
             report(Notice(f"{pruned.table}: {pruned.rows} rows that vanished at the source are deleted"))
         _tell_left_out(connection, session, running, report)
-    keys = post_data(target, Doubts(quarantined, is_partial=running.is_partial), report)
+    doubts = Doubts(quarantined, is_partial=running.is_partial, is_followed=progress.is_followed(running.generation))
+    keys = post_data(target, doubts, report)
     for key in keys:
         if key.state != "valid":
-            why = (
-                "it is NOT VALID at the source too" if key.state == "inherited" else "rows it needs stand in quarantine"
-            )
+            waits = "the next generation will end it" if doubts.is_followed else "rows it needs stand in quarantine"
+            why = "it is NOT VALID at the source too" if key.state == "inherited" else waits
             report(Notice(f'{key.table_name}: foreign key "{key.name}" stays NOT VALID ({key.state}): {why}'))
     write_organization(connection, session.migration, session.keyring, session.environment)
     with connection.transaction():

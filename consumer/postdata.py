@@ -30,14 +30,18 @@ from schemas.sql import quote_ident, quote_literal, quote_qualified
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """Why a constraint may not hold yet: rows in quarantine by table, or only a part was loaded."""
+    """Why a constraint may not hold yet: rows in quarantine by table, or only a part was loaded.
+
+    `is_followed`: a later generation is known, and by a replay some of its rows may be here already.
+    """
 
     quarantined: Mapping[str, int]
     is_partial: bool = False
+    is_followed: bool = False
 
     def about(self, *tables: str) -> bool:
         """Whether one of these tables may lack rows or hold old ones."""
-        return self.is_partial or any(self.quarantined.get(table) for table in tables)
+        return self.is_partial or self.is_followed or any(self.quarantined.get(table) for table in tables)
 
 
 def post_data(target: Target, doubts: Doubts, report: Report) -> tuple[ForeignKeyProgress, ...]:
@@ -181,7 +185,8 @@ def _uniques(target: Target, table: Table, doubts: Doubts, report: Report) -> No
                     f'{table.name}: "{item.name}" does not hold in the target: two rows are equal in it',
                     hint="the target has rows that the source has not, or compares text by another collation",
                 ) from None
-            report(Notice(f'{table.name}: "{item.name}" waits for the rows in quarantine'))
+            what = "the next generation" if doubts.is_followed else "the rows in quarantine"
+            report(Notice(f'{table.name}: "{item.name}" waits for {what}'))
 
 
 def _indexes(target: Target, table: Table, report: Report) -> None:

@@ -59,7 +59,8 @@ def plan_replay(
 ) -> ReplayPlan:
     """See what goes back; pure.
 
-    Without `generation` the newest complete one that has ended is replayed, and what came after it.
+    Without `generation` the newest complete one that has all its rows here, or in the log, is replayed, and what
+    came after it.
 
     Raises:
         ConfigurationError: there is no such generation or table.
@@ -129,8 +130,13 @@ def _first_generation(progress: Progress, asked: int | None) -> int:
         return asked
     if not alive:
         raise Refused("no generation has begun here, so there is nothing to replay", hint="start `consumer run`")
-    ended = [n for n, item in alive.items() if item.state is GenerationState.ENDED and not item.is_partial]
-    return max(ended) if ended else min(alive)
+    loading = [n for n, item in alive.items() if item.state is GenerationState.RUNNING]
+    whole = [
+        n
+        for n, item in alive.items()
+        if not item.is_partial and item.is_published and n <= min(loading, default=n)  # what has ended, or is replayed
+    ]
+    return max(whole) if whole else min(alive)
 
 
 def _chosen(generation: GenerationProgress, tables: Sequence[str]) -> tuple[str, ...]:

@@ -198,6 +198,13 @@ class Progress:
         """A generation's tables in the order they are moved."""
         return tuple(self.tables[generation, name] for name in self.generations[generation].table_order)
 
+    def is_followed(self, generation: int) -> bool:
+        """Whether a later generation is known that was not abandoned."""
+        return any(
+            number > generation and item.state is not GenerationState.ABANDONED
+            for number, item in self.generations.items()
+        )
+
     def newest_table(self, table: str) -> TableProgress | None:
         """The newest generation of a table that has begun here."""
         for generation in sorted(self.generations, reverse=True):

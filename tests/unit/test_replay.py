@@ -9,13 +9,15 @@ from schemas.errors import ConfigurationError, Refused
 THEN = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def generation(number: int, *tables: str, state: str = "ended", is_partial: bool = False) -> GenerationProgress:
+def generation(
+    number: int, *tables: str, state: str = "ended", is_partial: bool = False, is_published: bool = True
+) -> GenerationProgress:
     return GenerationProgress(
         generation=number,
         instant=THEN,
         state=GenerationState(state),
         is_partial=is_partial,
-        is_published=True,
+        is_published=is_published,
         is_prepared=True,
         whole=True if state == "ended" else None,
         catalogue_json="",
@@ -76,7 +78,7 @@ def test_the_newest_complete_generation_is_replayed_and_what_came_after_it() -> 
         generation(2, "customers", "orders"),
         generation(3, "orders", is_partial=True),
         generation(4, "customers", "orders", state="abandoned"),
-        generation(5, "customers", "orders", state="running"),
+        generation(5, "customers", "orders", state="running", is_published=False),
     )
 
     plan = plan_replay(known, {}, digest="d1", reapply=False)
@@ -85,6 +87,26 @@ def test_the_newest_complete_generation_is_replayed_and_what_came_after_it() -> 
     assert plan.generations[3] == ("orders",)
     assert plan.quarantined == 1
     assert plan.moves == {("t.customers", 0): (7, 0), ("t.customers", 1): (9, 0), ("t.orders", 0): (5, 0)}
+
+
+def test_a_replay_begun_again_never_goes_back_to_an_older_generation() -> None:
+    known = progress(
+        generation(1, "customers", "orders"),
+        generation(2, "customers", "orders", state="running"),
+        generation(3, "orders", is_partial=True, state="running"),
+    )
+
+    assert list(plan_replay(known, {}, digest="d1", reapply=False).generations) == [2, 3]
+
+
+def test_a_generation_behind_one_that_is_loading_does_not_overtake_it() -> None:
+    known = progress(
+        generation(1, "customers", "orders"),
+        generation(2, "orders", is_partial=True, state="running"),
+        generation(3, "customers", "orders", state="running"),
+    )
+
+    assert list(plan_replay(known, {}, digest="d1", reapply=False).generations) == [1, 2, 3]
 
 
 def test_a_table_or_a_generation_can_be_chosen() -> None:
