@@ -35,8 +35,10 @@ from tests.chaos.points import BY_NAME, POINTS, Point, Program
 from tests.chaos.tiny import SECOND, change, child_environment, publish, tiny_tenant
 from tests.conftest import ROOT
 
-ENDS_S = 120.0  # longer than anything a tiny tenant waits for, on the slowest machine
+ENDS_S = 300.0  # longer than anything a tiny tenant waits for, on the slowest machine
 TRIES = 4
+CONSUMERS = (1, 3)
+TIMES = ("first", "second", "last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ def _play(processes: Processes, trial: Trial, environment: Mapping[str, str]) ->
             processes.wait("producer")
         else:
             publish(environment)
+        if processes.failed:
+            return
     processes.wait("consumer")
     # Those beside the producer may have ended with the first generation.
     processes.start("consumer", trial.consumers if not beside else 1)
@@ -147,6 +151,11 @@ class Processes:
     def reached(self) -> int:
         """How often the point was reached by all of them together."""
         return self._tally.stat().st_size
+
+    @property
+    def failed(self) -> bool:
+        """Whether one of them has ended as it must not."""
+        return bool(self._outcome.problems)
 
     @property
     def counts(self) -> Counter[str]:
@@ -228,16 +237,16 @@ def run_until_reached(where: Servers, trial: Trial) -> Outcome:
     return outcome
 
 
-def all_trials(where: Servers, points: Sequence[Point]) -> Iterator[Trial]:
+def all_trials(where: Servers, points: Sequence[Point], numbers: Sequence[int] = CONSUMERS) -> Iterator[Trial]:
     """Every point at its first, second and last time, with 1 and with 3 consumers."""
-    for consumers in (1, 3):
+    for consumers in numbers:
         for program in ("producer", "consumer", "validator"):
             mine = [point for point in points if point.program == program]
             if not mine:
                 continue
             counts = count_points(where, program, consumers)
             for point in mine:
-                times = {1: "first", 2: "second", max(1, counts[point.name]): "last"}
+                times = {1: TIMES[0], 2: TIMES[1], max(1, counts[point.name]): TIMES[2]}
                 for count, name in sorted(times.items()):
                     if count <= max(1, counts[point.name]):
                         yield Trial(point, count, consumers, name)
@@ -256,12 +265,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the full count, or what is chosen of it; 1 when anything is not as it must be."""
     parser = argparse.ArgumentParser(prog="./dev chaos --points", description=__doc__)
     parser.add_argument("--point", action="append", choices=sorted(BY_NAME), help="only this one; repeatable")
+    parser.add_argument("--time", action="append", choices=TIMES, help="only at this time; repeatable")
+    parser.add_argument("--consumers", action="append", type=int, help="only with so many; repeatable")
     parser.add_argument("--jobs", type=int, default=3, help="trials at once (an heir mostly waits)")
     chosen = parser.parse_args(arguments)
     points = [BY_NAME[name] for name in chosen.point] if chosen.point else list(POINTS)
     began, failed, kills = time.monotonic(), 0, 0
     with open_servers() as where, ThreadPoolExecutor(chosen.jobs) as pool:
-        trials = list(all_trials(where, points))
+        numbers, times = chosen.consumers or CONSUMERS, chosen.time or TIMES
+        trials = [trial for trial in all_trials(where, points, numbers) if trial.time in times]
         waiting = [pool.submit(run_until_reached, where, trial) for trial in trials]
         for done, future in enumerate(as_completed(waiting), 1):
             outcome = future.result()
