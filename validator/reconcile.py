@@ -34,6 +34,7 @@ from validator.generation import Quarantine, current, load_of, look_at_generatio
 from validator.organization import look_at_organization
 from validator.published import published_catalogue
 from validator.sides import Readers, Server, describe, named_errors
+from validator.since import SinceLook, has_suspects, not_comparable
 from validator.table import TableLook
 from validator.verdict import WHOLE, Finding, Judgement, Layer, Request, Verdict, judge
 
@@ -282,6 +283,42 @@ class Reconciliation:
                 method=method_for(source.encoding, target.encoding),
             )
             self._await_tables(tables, look.look_at, mappings, asked, decryption, source, target)
+        self._tell_changes_apart(catalogue, mappings, survey, source, target)
+
+    def _tell_changes_apart(
+        self,
+        catalogue: Catalogue,
+        mappings: Mapping[str, TableMapping],
+        survey: Survey,
+        source: Readers,
+        target: Readers,
+    ) -> None:
+        """Where rows differ, ask the log which of them the source changed after the snapshot."""
+        if not has_suspects(self._findings) or self._progress is None or self._source is None:
+            return
+        if self.kafka is None:
+            self.report_fact(Notice("changes after the snapshot can be told apart with KAFKA_BOOTSTRAP_SERVERS set"))
+            return
+        control = read_control(self.kafka, self.migration.log.prefix, self.migration.tenant, self.keyring)
+        if why := not_comparable(control, self._progress, self._source.system_identifier):
+            self.report_fact(Notice(f"changes after the snapshot cannot be told apart: {why}"))
+            return
+        look = SinceLook(
+            migration=self.migration,
+            catalogue=catalogue,
+            mappings=mappings,
+            targets={table.name: table for table in survey.tables},
+            source=source,
+            target=target,
+            kafka=self.kafka,
+            control=control,
+            keyring=self.keyring,
+            progress=self._progress,
+            quarantine=self._quarantine,
+            digest=self._digest,
+            most=self.options.most,
+        )
+        self._findings = look.settle(self._findings)
 
     def _await_tables(
         self,

@@ -17,6 +17,7 @@ from schemas.migration import parse_migration
 from tests.integration.test_reconcile import clone, url_of
 from tests.tenant import QUIET, Tenant
 from validator.as_of import AS_OF_LAYERS
+from validator.published import TableLog
 from validator.reconcile import Options, Reconciliation
 from validator.verdict import Layer
 
@@ -210,3 +211,106 @@ def test_the_command_needs_no_source(shop: Moved) -> None:
     assert "compared with the log" in said.stdout
     refused = shop.tenant("validator", "reconcile", "--as-of-snapshot", "--layers", "sums", *QUIET, code=2)
     assert "need the source" in refused.stderr
+
+
+def since(report: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return sorted((item["table"], item["layer"], item["detail"]) for item in report["changed_since"])
+
+
+def test_rows_changed_since_the_snapshot_are_no_differences(shop: Moved) -> None:
+    shop.change(
+        """
+        UPDATE orders SET gross = 99, note = 'later' WHERE id = 4;
+        INSERT INTO orders (id, customer_id) VALUES (999, 'c 1');
+        DELETE FROM lines WHERE order_id = 8;
+        UPDATE customers SET email = 'new@x.example' WHERE id = 'c 2';
+        DELETE FROM touches WHERE ctid = '(0,1)';
+        """
+    )
+
+    report = shop.reconcile()
+
+    assert report["differences"] == []
+    assert (report["verdict"], report["exit_code"]) == ("equal", 0)
+    assert "rows were changed at the source since the snapshot" in report["sentence"]
+    assert since(report) == [
+        ("customers", "cells", "changed"),
+        ("lines", "checksums", "deleted"),
+        ("lines", "checksums", "deleted"),
+        ("orders", "cells", "changed"),
+        ("orders", "checksums", "changed"),
+        ("orders", "checksums", "inserted"),
+        ("touches", "cells", "deleted"),
+        ("touches", "checksums", "deleted"),
+    ]
+
+
+def test_a_difference_is_found_among_rows_that_changed_since(shop: Moved) -> None:
+    shop.change("UPDATE orders SET gross = 99 WHERE id < 50; UPDATE lines SET text = 'x' WHERE order_id = 1")
+    shop.corrupt("UPDATE orders SET gross = 1 WHERE id = 7")  # changed at the source too: its log says what it must be
+    shop.corrupt("UPDATE orders SET gross = 1 WHERE id = 100")
+
+    report = shop.reconcile()
+
+    assert report["exit_code"] == 1
+    rows = [item for item in report["differences"] if item["layer"] == "checksums"]
+    assert {(item["table"], tuple(item["columns"])) for item in rows} == {("orders", ("gross",))}
+    assert len(rows) == 2
+    counted = {item["name"]: item["layers"]["checksums"]["changed_since"] for item in report["tables"]}
+    assert counted == {"customers": 0, "orders": 48, "lines": 2, "touches": 0}
+
+
+def test_a_row_that_somebody_wrote_into_the_target_is_no_row_that_was_deleted(shop: Moved) -> None:
+    shop.change("DELETE FROM lines WHERE order_id = 8")
+    shop.corrupt("INSERT INTO lines SELECT 8, 9, 'x', 1, now()")
+
+    report = shop.reconcile(Layer.CHECKSUMS, Layer.COUNTS)
+
+    assert report["exit_code"] == 1
+    assert [item["kind"] for item in report["differences"] if item["layer"] == "checksums"] == ["extra_in_target"]
+
+
+def test_an_orphan_that_the_snapshot_had_not_is_a_difference_and_one_it_had_is_not(shop: Moved) -> None:
+    shop.change("SET session_replication_role = replica; DELETE FROM customers WHERE id = 'c 3'")
+
+    report = shop.reconcile()
+
+    assert report["exit_code"] == 0, report["differences"]
+
+
+def test_what_the_log_can_no_longer_prove_is_undecided(shop: Moved, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.change("UPDATE orders SET gross = 99 WHERE id = 4; DELETE FROM lines WHERE order_id = 8")
+    assert shop.reconcile(with_log=False)["exit_code"] == 1  # without a log nothing can be told apart
+    whole = TableLog.records
+    monkeypatch.setattr(
+        TableLog, "records", lambda self, topic: (r for r in whole(self, topic) if r.header.sequence != 3)
+    )
+
+    undecided = shop.reconcile()
+    assert (undecided["exit_code"], undecided["differences"]) == (3, [])
+    assert "cannot be decided for 1 rows" in undecided["sentence"]
+    assert shop.reconcile(as_of=True)["exit_code"] == 3
+
+    shop.corrupt("UPDATE orders SET gross = 1 WHERE id = 100")
+    assert shop.reconcile()["exit_code"] == 1  # of this row the snapshot itself is the proof
+
+
+def test_a_partial_generation_counts_over_the_complete_one(server_url: str, bootstrap: str, tmp_path: Path) -> None:
+    shop = moved(server_url, bootstrap, tmp_path, f"shop_{secrets.token_hex(4)}")
+    try:
+        shop.change("UPDATE orders SET gross = 77 WHERE id < 9; DELETE FROM lines WHERE order_id = 200")
+        shop.change("DELETE FROM orders WHERE id = 200; INSERT INTO orders (id, note) VALUES (201, 'n')")
+        shop.tenant("producer", "snapshot", "--accept-unclassified", "--table", "orders", *QUIET)
+        shop.tenant.load()
+        shop.change("UPDATE orders SET gross = 5 WHERE id = 3")
+
+        assert shop.reconcile(as_of=True)["differences"] == []
+        live = shop.reconcile()
+        assert (live["exit_code"], live["differences"]) == (0, [])
+        assert ("orders", "checksums", "deleted") in since(live)  # it goes with the next complete generation
+
+        shop.corrupt("UPDATE orders SET gross = 5 WHERE id = 5")
+        assert shop.reconcile(Layer.CHECKSUMS, as_of=True)["differences_total"] == 1
+        assert shop.reconcile(Layer.CHECKSUMS)["differences_total"] == 1
+    finally:
+        drop(server_url, shop.source, shop.target)
