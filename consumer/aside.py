@@ -25,7 +25,7 @@ def drop_secondary(target: Target) -> None:
             JOIN pg_namespace n ON n.oid = r.relnamespace
             WHERE n.nspname = %(schema)s AND r.relname = %(table)s AND c.conname IS DISTINCT FROM %(key)s
               AND c.conparentid = 0
-              AND (c.contype IN ('p', 'u', 'x') OR c.contype = 'c' AND c.conname = ANY (%(late)s))
+              AND (c.contype IN ('p', 'u', 'x') OR c.contype IN ('c', 'n') AND c.conname = ANY (%(late)s))
               AND NOT EXISTS (SELECT FROM pg_constraint f JOIN pg_class o ON o.oid = f.conrelid
                               WHERE f.contype = 'f' AND f.conindid = c.conindid AND c.contype IN ('p', 'u', 'x')
                                 AND o.relname <> ALL (%(tables)s))

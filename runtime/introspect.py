@@ -476,6 +476,7 @@ def _column(row: Row, source: _Source) -> Column:
         name=row["name"],
         type=type_,
         not_null=row["not_null"],
+        not_null_name=row["not_null_name"],
         default=None if generated else expression,
         generated=expression if generated else None,
         identity=_IDENTITIES[row["identity"]],

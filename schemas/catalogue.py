@@ -10,6 +10,7 @@ tenant's schema, read with the tenant's schema first on the `search_path`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -36,6 +37,7 @@ class Column:
     sequence_options: str = ""  # what follows CREATE SEQUENCE name
     owns_sequence: bool = True
     virtual: bool = False  # generated when read, not stored
+    not_null_name: str | None = None  # of its NOT NULL constraint, when it is not the one that PostgreSQL gives
     source_type: str | None = None  # how a statement at the source names the type, when not as `type`
 
     @property
@@ -70,6 +72,11 @@ class ForeignKey:
     definition: str
     validated: bool = True
     deferrable: bool = False
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether its last columns are periods: the parent's, together, cover the child's."""
+        return bool(re.match(r'FOREIGN KEY \((?:[^")]|"(?:[^"]|"")*")*, PERIOD ', self.definition))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +229,7 @@ class Catalogue:
         for table in plain["tables"]:
             del table["rows"], table["bytes"]
             for part in (table, *table["columns"]):
-                for name in ("source_name", "source_type"):
+                for name in ("source_name", "source_type", "not_null_name"):
                     if part.get(name, "") is None:
                         del part[name]
         return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -95,7 +95,8 @@ def column_definition(column: Column, treated: ColumnMapping | None, *, can_comp
 
 
 def _required(column: Column) -> str:
-    return " NOT NULL" if column.not_null else ""
+    named = "" if column.not_null_name is None else f" CONSTRAINT {quote_ident(column.not_null_name)}"
+    return f"{named} NOT NULL" if column.not_null else ""
 
 
 def _collation(column: Column) -> str:

@@ -116,11 +116,11 @@ class ForeignKeyLook:
         """Keys that no parent has, some thousands at a time."""
         columns = ", ".join(f"c.{quote_ident(column)}" for column in key.columns)
         texts = ", ".join(text_expression(table.column(column), "c") for column in key.columns)
-        pairs = zip(key.parent_columns, key.columns, strict=True)
-        match = " AND ".join(f"p.{quote_ident(parent)} = c.{quote_ident(child)}" for parent, child in pairs)
+        parent = self.catalogue.table(key.parent).only + quote_qualified(self.schema, key.parent)
+        given = [f"c.{quote_ident(child)}" for child in key.columns]
         query = (
             f"SELECT {texts}, count(*) FROM {table.only}{quote_qualified(self.schema, table.name)} c"
-            f" WHERE {_given(key)} AND NOT EXISTS (SELECT FROM {self.catalogue.table(key.parent).only}{quote_qualified(self.schema, key.parent)} p WHERE {match}) GROUP BY {columns}"
+            f" WHERE {_given(key)} AND NOT {_has_parent(key, parent, given)} GROUP BY {columns}"
         )
         with (
             named_errors("target", f'{table.name}: foreign key "{key.name}"'),
@@ -170,6 +170,17 @@ def _given(key: ForeignKey) -> str:
     return " AND ".join(f"c.{quote_ident(column)} IS NOT NULL" for column in key.columns)
 
 
+def _has_parent(key: ForeignKey, parent: str, given: Sequence[str]) -> str:
+    """SQL: whether the key leads to rows of `parent`; a PERIOD is covered by all of them together."""
+    pairs = list(zip(key.parent_columns, given, strict=True))
+    same = pairs[:-1] if key.is_temporal else pairs
+    match = " AND ".join(f"p.{quote_ident(column)} = {value}" for column, value in same) or "true"
+    if key.is_temporal:
+        column, value = pairs[-1]
+        return f"coalesce({value} <@ (SELECT range_agg(p.{quote_ident(column)}) FROM {parent} p WHERE {match}), false)"
+    return f"EXISTS (SELECT FROM {parent} p WHERE {match})"
+
+
 def _plain(sql: str) -> str:
     """Text for a statement with parameters, where a % in a name must not begin one."""
     return sql.replace("%", "%%")
@@ -183,11 +194,14 @@ def _ask_source(
     types = [table.column(column).type_at_source for column in key.columns]
     casts = ", ".join(f"k{number}::{_plain(types[number])} AS k{number}" for number in numbers)
     child = " AND ".join(f"c.{_plain(quote_ident(key.columns[number]))} = asked.k{number}" for number in numbers)
+    last = numbers[-1] if key.is_temporal else None
     to_parent = " AND ".join(
-        f"p.{_plain(quote_ident(key.parent_columns[number]))} = asked.k{number}" for number in numbers
+        f"p.{_plain(quote_ident(key.parent_columns[number]))} {'&&' if number == last else '='} asked.k{number}"
+        for number in numbers
     )
     of_child = _plain(table.at_source)
     of_parent = _plain(parent.at_source)
+    covered = _plain(_has_parent(key, f"{parent.only}{parent.at_source}", [f"asked.k{number}" for number in numbers]))
     named = parent.key or key.parent_columns
     parent_texts = _plain(", ".join(text_expression(parent.column(column), "p") for column in named))
     arrays = ", ".join("%s::text[]" for _ in numbers)
@@ -198,8 +212,8 @@ def _ask_source(
           SELECT asked.n, count(*) AS rows FROM asked
           JOIN {table.only}{of_child} c ON {child} GROUP BY asked.n
         ), parents AS (
-          SELECT asked.n, ARRAY[{parent_texts}] AS key FROM asked
-          JOIN {parent.only}{of_parent} p ON {to_parent}
+          SELECT DISTINCT ON (asked.n) asked.n, ARRAY[{parent_texts}] AS key FROM asked
+          JOIN {parent.only}{of_parent} p ON {to_parent} WHERE {covered}
         )
         SELECT coalesce(children.rows, 0), parents.key
         FROM asked LEFT JOIN children USING (n) LEFT JOIN parents USING (n) ORDER BY asked.n

@@ -20,16 +20,19 @@ _NOT_VALIDATED = "is NOT VALID in the target, at the source it is valid"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceState:
-    """A sequence of the target and the largest value of the column that it fills."""
+    """A sequence of the target and the last value, in its direction, of the column that it fills."""
 
     column: str
     next_value: int
-    maximum: int | None
+    last_there: int | None  # the largest value, or the smallest when it counts down
+    is_descending: bool = False
 
     @property
     def is_behind(self) -> bool:
         """Whether the next insert would take a value that a row already has, or has passed."""
-        return self.maximum is not None and self.next_value <= self.maximum
+        if self.last_there is None:
+            return False
+        return self.next_value >= self.last_there if self.is_descending else self.next_value <= self.last_there
 
 
 def compare_schema(
@@ -59,7 +62,10 @@ def compare_schema(
         problems += _checks(mapping, target)
         problems += _indexes(mapping, target, is_theirs=is_theirs)
         problems += [
-            (state.column, f"the sequence is behind: next value {state.next_value}, largest value {state.maximum}")
+            (
+                state.column,
+                f"the sequence is behind: next value {state.next_value}, last value of a row {state.last_there}",
+            )
             for state in sequences
             if state.is_behind
         ]

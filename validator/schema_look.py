@@ -13,6 +13,7 @@ from runtime.progress import Progress
 from schemas.catalogue import Catalogue, Table, TypeKind, UserType
 from schemas.mapping import TableMapping
 from schemas.sql import quote_ident, quote_literal, quote_qualified
+from validator.access import Access, read_access
 from validator.schema import SequenceState, changed_types, compare_schema
 from validator.sides import named_errors
 from validator.verdict import TABLE_LAYERS, Difference, Finding, Kind, Layer
@@ -26,6 +27,7 @@ class SchemaLook:
     catalogue: Catalogue
     survey: Survey  # of the target
     progress: Progress | None
+    grant_to: str | None
 
     def look_at(self, target: Connection, mapping: TableMapping) -> Finding:
         """The layer's finding; a table that is not there at all is one difference."""
@@ -35,6 +37,8 @@ class SchemaLook:
         types = changed_types(self.catalogue, self._types, mapping.table, is_theirs=is_theirs)
         sequences = _sequences(target, found, self.schema) if found is not None else []
         finding = compare_schema(mapping, found, types=types, sequences=sequences, is_theirs=is_theirs)
+        if found is not None and not is_theirs:
+            finding = _with_access(finding, read_access(target, self.schema, found.name, self.grant_to), self.grant_to)
         return replace(finding, seconds=time.monotonic() - began)
 
     @cached_property
@@ -56,6 +60,20 @@ class SchemaLook:
         }
 
 
+def _with_access(finding: Finding, access: Access, grant_to: str | None) -> Finding:
+    differences = tuple(
+        Difference(layer=Layer.SCHEMA, table=finding.table, kind=Kind.SCHEMA, detail=problem)
+        for problem in access.problems(grant_to)
+    )
+    return replace(
+        finding,
+        looked_at=finding.looked_at + 1,
+        there=finding.there + 1,
+        differences=(*finding.differences, *differences),
+        notes=(*finding.notes, *access.notes(grant_to)),
+    )
+
+
 def nothing_there(table: str, asked: tuple[Layer, ...]) -> list[Finding]:
     """Findings of a table that the target lacks: every layer of it is different, and none may look equal."""
     return [
@@ -72,7 +90,7 @@ def nothing_there(table: str, asked: tuple[Layer, ...]) -> list[Finding]:
 
 
 def _sequences(target: Connection, table: Table, schema: str) -> list[SequenceState]:
-    """Each sequence that fills a column, and the largest value there."""
+    """Each sequence that fills a column, and the last value there in its direction; none that goes round."""
     found: list[SequenceState] = []
     relation = quote_qualified(schema, table.name)
     for column in table.columns:
@@ -83,10 +101,16 @@ def _sequences(target: Connection, table: Table, schema: str) -> list[SequenceSt
             named = target.execute(f"SELECT {sequence}".encode()).fetchone()
             if named is None or named[0] is None:
                 continue
+            name = quote_ident(column.name)
             row = target.execute(
-                f"SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END,"
-                f" (SELECT max({quote_ident(column.name)}) FROM {relation}) FROM {named[0]}".encode()
+                f"""
+                SELECT s.last_value + CASE WHEN s.is_called THEN q.seqincrement ELSE 0 END, q.seqincrement < 0,
+                       (SELECT CASE WHEN q.seqincrement < 0 THEN min({name}) ELSE max({name}) END
+                        FROM {table.only}{relation} WHERE {name} BETWEEN q.seqmin AND q.seqmax)
+                FROM {named[0]} s, pg_sequence q
+                WHERE q.seqrelid = {quote_literal(named[0])}::regclass AND NOT q.seqcycle
+                """.encode()
             ).fetchone()
-        assert row is not None
-        found.append(SequenceState(column=column.name, next_value=row[0], maximum=row[1]))
+        if row is not None:
+            found.append(SequenceState(column=column.name, next_value=row[0], is_descending=row[1], last_there=row[2]))
     return found

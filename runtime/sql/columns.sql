@@ -8,6 +8,9 @@ SELECT a.attrelid::bigint AS oid,
            SELECT FROM pg_constraint k
            WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated
        ) AS not_null,
+       (SELECT k.conname::text FROM pg_constraint k  -- PostgreSQL 18 has names for them
+        WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND k.convalidated
+          AND k.conname <> c.relname || '_' || a.attname || '_not_null') AS not_null_name,
        pg_get_expr(d.adbin, d.adrelid) AS expression,
        a.attgenerated::text AS generated,
        a.attidentity::text AS identity,

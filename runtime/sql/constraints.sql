@@ -1,6 +1,6 @@
 -- Constraints of the tables of the first schema on the search_path; those that partitions inherit left out.
 SELECT k.conrelid::bigint AS oid,
-       k.contype::text AS kind,
+       CASE k.contype WHEN 'n' THEN 'c' ELSE k.contype END::text AS kind,  -- a NOT NULL that was never validated is a check
        k.conname::text AS name,
        ARRAY(
            SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS place(attnum, number)
@@ -20,5 +20,5 @@ JOIN pg_class c ON c.oid = k.conrelid
 LEFT JOIN pg_class parent ON parent.oid = k.confrelid
 LEFT JOIN pg_namespace parent_schema ON parent_schema.oid = parent.relnamespace
 WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND k.contype IN ('p', 'u', 'f', 'c', 'x') AND k.conparentid = 0
+  AND (k.contype IN ('p', 'u', 'f', 'c', 'x') OR k.contype = 'n' AND NOT k.convalidated) AND k.conparentid = 0
 ORDER BY k.conrelid, k.conname;
