@@ -29,9 +29,11 @@ CLOCK_AHEAD_S = 3600
 STOP_TIMEOUT_S = 40.0
 SHOWN_CHARACTERS = 3000
 
+TOO_EARLY = -15  # SIGTERM met a Python that had not yet begun to listen to it
+
 EXPECTED = {
     "producer": {KILLED, ExitCode.DONE, ExitCode.UNAVAILABLE, ExitCode.FENCED},
-    "consumer": {KILLED, ExitCode.DONE, ExitCode.UNAVAILABLE, ExitCode.FENCED},
+    "consumer": {KILLED, ExitCode.DONE, ExitCode.UNAVAILABLE, ExitCode.FENCED, TOO_EARLY},
 }
 
 
@@ -228,7 +230,7 @@ class Fleet:
                 self.tally.problem(f"{program.said.name} does not end after SIGTERM: {program.tail()}")
                 program.process.kill()
                 continue
-            if code != ExitCode.DONE:
+            if code not in (ExitCode.DONE, TOO_EARLY):
                 self.tally.problem(f"{program.said.name} ended with {code} after SIGTERM: {program.tail()}")
         wait_until(lambda: all(slot.program is None for slot in self.slots), 5)
 
@@ -250,7 +252,7 @@ class Fleet:
         if "error: unexpected" in (tail := program.tail()):
             self.tally.problem(f"{program.said} ended with {code}: {tail}")
             return
-        if code not in EXPECTED[program.name] or (self.is_peaceful and code not in (ExitCode.DONE, KILLED)):
+        if code not in EXPECTED[program.name] or (self.is_peaceful and code not in (ExitCode.DONE, KILLED, TOO_EARLY)):
             self.tally.problem(f"{program.said.name} ended with {code}: {program.tail()}")
 
     def _supervise(self) -> None:
