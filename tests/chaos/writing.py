@@ -239,13 +239,14 @@ def _delete(dice: random.Random) -> str:
 
 
 def _replace(dice: random.Random) -> str:
+    copy = f"copy_{dice.randrange(10**9)}"
     return dice.choice(
         (
             "TRUNCATE keyless; INSERT INTO keyless VALUES (1, 'refilled')",
             "TRUNCATE empty",
             (
-                "CREATE TEMPORARY TABLE kept ON COMMIT DROP AS SELECT * FROM swapped; TRUNCATE swapped; "
-                "INSERT INTO swapped SELECT * FROM kept"
+                f"CREATE TEMPORARY TABLE {copy} ON COMMIT DROP AS SELECT * FROM swapped; TRUNCATE swapped; "
+                f"INSERT INTO swapped SELECT * FROM {copy}"
             ),
         )
     )
