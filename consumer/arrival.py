@@ -23,7 +23,7 @@ def await_log(session: Session, stop: StopFlag, say_waiting: Callable[[str], Non
         LogError: no broker answers, or the topics are gone that the target was loaded from, or have lost records.
     """
     admin = session.admin()
-    admin.ping()
+    admin.ping(say_waiting)
     topic = control_topic(session.prefix)
     if not admin.exists(topic):
         _see_unknown(session)

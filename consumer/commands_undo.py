@@ -48,7 +48,13 @@ def replay_command(
                 (topic, number): offset for topic in topics for number, offset in admin.begin_offsets(topic).items()
             }
             plan = plan_replay(
-                progress, begin, tables=tables, generation=generation, digest=migration.digest(), reapply=reapply
+                progress,
+                begin,
+                tables=tables,
+                generation=generation,
+                digest=migration.digest(),
+                parts=migration.parts(),
+                reapply=reapply,
             )
             confirm(tuple(plan.lines()), migration.tenant, yes=yes)
             replay(connection, plan)

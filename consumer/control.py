@@ -88,6 +88,7 @@ def _note(
         catalogue=started.catalogue,
         tables={table: topic_name(session.prefix, table) for table in started.tables},
         migration_digest=started.migration_digest,
+        migration_parts=started.migration_parts,
     )
     for name, table in generation.tables.items():
         if noted is not None and noted.tables.get(name) is table:

@@ -62,7 +62,7 @@ def dry_run(session: Session, report: Report, stop: StopFlag) -> Rehearsed:
     if not alive:
         raise Refused("the log has no generation to try", hint="`producer snapshot` makes one")
     generation = alive[-1]
-    session.see_digest(generation.number, generation.started.migration_digest, None)
+    session.see_digest(generation.number, generation.started.migration_digest, None, generation.started.migration_parts)
     schema = f"replicator_dry_run_{secrets.token_hex(6)}"
     with session.connect(schema) as connection:
         rehearsal = _Rehearsal(session, connection, state.log, generation, report, Rehearsed(generation.number))

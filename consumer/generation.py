@@ -57,7 +57,8 @@ def begin(session: Session, connection: Connection, report: Report) -> None:
         running = progress.running if progress is not None else None
         if progress is None or running is None or running.is_prepared:
             return
-        session.see_digest(running.generation, running.migration_digest, progress.tenant.accepted_digest)
+        accepted = progress.tenant.accepted_digest
+        session.see_digest(running.generation, running.migration_digest, accepted, running.migration_parts)
         target = session.tenant_target(connection, running.catalogue, is_ours=progress.tenant.made_schema)
         session.see_keys(target.mappings)
         read_tokens(session.migration, session.environment)  # missing ones are told now, not after hours of loading

@@ -15,12 +15,14 @@ import psycopg
 from consumer.session import Session
 from consumer.writer import Writer
 from runtime import ownership
+from runtime.health import Heartbeat
 from runtime.kafka import Partition
 from runtime.postgres import Connection, TargetUnreachable, explain, is_transient
-from runtime.reporting import Report, Waiting
+from runtime.reporting import Notice, Report, Waiting
 from runtime.shutdown import StopFlag
 
 GIVE_UP_S = 600.0
+CALM_S = 60.0  # without a failure for so long, the next one is a new one
 
 T = TypeVar("T")
 
@@ -30,14 +32,20 @@ class Link:
 
     connection: Connection
 
-    def __init__(self, session: Session, member: str, report: Report, stop: StopFlag) -> None:
+    def __init__(
+        self, session: Session, member: str, report: Report, stop: StopFlag, heartbeat: Heartbeat | None = None
+    ) -> None:
         self.member = member
+        self.clock: Callable[[], float] = time.monotonic
         self.writer: Writer | None = None
         self._session = session
         self._report = report
         self._stop = stop
+        self._heartbeat = heartbeat or Heartbeat(None)
         self._failing_since: float | None = None
+        self._failed_at = 0.0
         self._failures = 0
+        self._told: set[str | None] = set()  # SQLSTATEs of this failure
 
     def open(self) -> None:
         """Connect for the first time."""
@@ -49,7 +57,13 @@ class Link:
 
     def succeeded(self) -> None:
         """Note that something was written: the next failure is a new one."""
+        if self._failing_since is not None:
+            self._report(Notice(f"the target is there again, after {self._failures} tries"))
+            self._forget_failures()
+
+    def _forget_failures(self) -> None:
         self._failing_since, self._failures = None, 0
+        self._told.clear()
 
     def recover(self, error: psycopg.Error) -> None:
         """After a transient failure of the target: pause, connect again, own again what is ours.
@@ -82,12 +96,18 @@ class Link:
     def _back_off(self, error: psycopg.Error) -> None:
         if not is_transient(error):
             raise explain(error, f'tenant "{self._session.tenant}"') from None
-        now = time.monotonic()
-        self._failing_since = self._failing_since or now
+        now = self.clock()
+        if self._failing_since is not None and now - self._failed_at > CALM_S:
+            self._forget_failures()  # though nothing had to be written meanwhile
+        self._failing_since = now if self._failing_since is None else self._failing_since
         if now - self._failing_since > GIVE_UP_S:
             raise explain(error, f"target: no success for {GIVE_UP_S:.0f} s") from None
         self._failures += 1
-        self._report(Waiting(f"the target (SQLSTATE {error.sqlstate or 'none: connection lost'})"))
+        if error.sqlstate not in self._told:  # each reason once, not each try
+            self._told.add(error.sqlstate)
+            self._report(Waiting(f"the target (SQLSTATE {error.sqlstate or 'none: connection lost'})"))
+        self._heartbeat.beat()
+        self._failed_at = now
         self._stop.wait(min(0.1 * 2 ** min(self._failures, 7), 10.0) * random.uniform(0.5, 1.0))
 
     def _reconnect(self) -> None:

@@ -18,6 +18,7 @@ from runtime.postgres import Connection, explain
 from runtime.progress import GenerationProgress, GenerationState, Progress
 from schemas.errors import ConfigurationError, Refused
 from schemas.nearest import did_you_mean
+from schemas.shape import changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ def plan_replay(
     tables: Sequence[str] = (),
     generation: int | None = None,
     digest: str,
+    parts: Mapping[str, str] | None = None,
     reapply: bool,
 ) -> ReplayPlan:
     """See what goes back; pure.
@@ -78,7 +80,7 @@ def plan_replay(
         raise Refused(
             f"generation {first} and those after it have none of the tables", hint="`consumer status` lists them"
         )
-    _see_migration(progress, replayed, digest, reapply=reapply)
+    _see_migration(progress, replayed, digest, parts or {}, reapply=reapply)
     names = {name for chosen in replayed.values() for name in chosen}
     order = [name for name in _order(progress) if name in names]
     by_table = {
@@ -160,11 +162,22 @@ def _see_tables(progress: Progress, tables: Sequence[str]) -> None:
             )
 
 
-def _see_migration(progress: Progress, replayed: Mapping[int, Sequence[str]], digest: str, *, reapply: bool) -> None:
+def _see_migration(
+    progress: Progress,
+    replayed: Mapping[int, Sequence[str]],
+    digest: str,
+    parts: Mapping[str, str],
+    *,
+    reapply: bool,
+) -> None:
     if reapply or digest == progress.tenant.accepted_digest:
         return
-    if any(progress.generations[number].migration_digest != digest for number in replayed):
+    others = [progress.generations[number] for number in replayed]
+    others = [item for item in others if item.migration_digest != digest]
+    if others:
+        what = changes(others[-1].migration_parts, parts)
         raise Refused(
-            "the migration is another than the one these rows were applied with, so rows of two migrations would mix",
+            "the migration is another than the one these rows were applied with, so rows of two migrations would mix"
+            + (f": {what}" if what else ""),
             hint="put the migration back, or --reapply to write every row again under the new one",
         )

@@ -224,7 +224,8 @@ class Work:
     def _plan(self, row: QuarantinedRow) -> TablePlan:
         generation = self.progress.generations[row.generation]
         tenant = self.progress.tenant
-        self.session.see_digest(generation.generation, generation.migration_digest, tenant.accepted_digest)
+        digest, parts = generation.migration_digest, generation.migration_parts
+        self.session.see_digest(generation.generation, digest, tenant.accepted_digest, parts)
         mapping = self.session.mappings(generation.catalogue)[row.table_name]
         self.session.see_keys({row.table_name: mapping})
         return self.session.plan(mapping, self._started(row))

@@ -19,6 +19,7 @@ from schemas.mapping import TableMapping, Treatment, table_mapping
 from schemas.migration import Migration
 from schemas.migration_check import check_left_out, check_migration
 from schemas.records import TableStarted
+from schemas.shape import changes
 
 
 def group_id(tenant: str) -> str:
@@ -74,16 +75,18 @@ class Session:
             )
         return {table.name: table_mapping(table, self.migration) for table in catalogue.tables}
 
-    def see_digest(self, generation: int, digest: str, accepted: str | None) -> None:
+    def see_digest(self, generation: int, digest: str, accepted: str | None, parts: Mapping[str, str]) -> None:
         """See that this migration is the one that a generation was read with, or one accepted for it.
 
         Raises:
-            Refused: it is another; rows of two migrations would mix.
+            Refused: it is another; rows of two migrations would mix. Names what differs, as far as `parts` tell.
         """
         ours = self.migration.digest()
         if ours not in (digest, accepted):
+            what = changes(parts, self.migration.parts())
             raise Refused(
-                f"{self.migration.file}: the migration differs from the one that generation {generation} was read with",
+                f"{self.migration.file}: the migration differs from the one that generation {generation} was read with"
+                + (f": {what}" if what else ""),
                 hint="run with the migration of the snapshot; or take a new one (`producer snapshot --restart`); "
                 "or `consumer replay --reapply` to apply the log under this one",
             )

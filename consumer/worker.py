@@ -23,6 +23,7 @@ from consumer.membership import Membership
 from consumer.session import Session
 from consumer.stops import PartitionsStopped, nothing_moves
 from consumer.writer import Limits, Writer
+from runtime import ownership
 from runtime.advance import PositionLost
 from runtime.health import Heartbeat
 from runtime.kafka import Partition
@@ -34,6 +35,7 @@ from schemas.errors import TargetError
 from schemas.records import Poisoned
 
 LOOK_S = 0.5
+ORPHANS_S = 20.0  # some time-outs of a session; what Kafka knows is a hint, and not worth more
 LOOK_SHARE = 5  # looking takes no more than a fifth of the time, however many tables there are
 
 
@@ -58,10 +60,11 @@ class Worker:
 
     def __post_init__(self) -> None:
         self._flow = Flow(self.session, self.report)
-        self._link = Link(self.session, self.member, self.report, self.stop)
+        self._link = Link(self.session, self.member, self.report, self.stop, self.heartbeat)
         self._membership = Membership(self.session, self._link, self._flow, self._read, self.report)
         self._looked_at = 0.0
         self._look_s = 0.0  # what reading the progress took last
+        self._complete_since = 0.0  # of all there is, when running until completion
         self._loading = 0  # the generation that this process knows to be loading
         self._totals: set[tuple[int, str, int | None]] = set()
         self._waiting = ""
@@ -95,7 +98,7 @@ class Worker:
             try:
                 if time.monotonic() - self._looked_at >= max(LOOK_S, LOOK_SHARE * self._look_s):
                     progress = self._look()
-                    if self.options.until_complete and self._is_complete(progress):
+                    if self._is_done(progress):
                         return progress
                 self._turn()
                 self._membership.restart_if_needed()
@@ -127,7 +130,8 @@ class Worker:
         progress = self._read()
         running = progress.running
         if running is not None and not running.is_prepared:
-            generation.begin(self.session, connection, self.report)
+            with self.heartbeat.during():
+                generation.begin(self.session, connection, self.report)
             progress = self._read()
         elif running is not None and Gate(progress).is_loaded(running) and not self._flow.is_busy:
             if not self._finish(running.generation):
@@ -143,9 +147,11 @@ class Worker:
             self._link.writer = self._make_writer(progress)
         self._link.writer.reapply = progress.tenant.reapply
         self._tell_totals(progress)
-        if not (self.options.until_complete and self._is_complete(progress)):
+        if not self._is_done(progress):
             self._membership.join(progress)
-            if progress.running is None:
+            if progress.running is None and self._complete_since:
+                self._say_waiting("the group to hand over what a dead consumer owned")
+            elif progress.running is None:
                 self._say_waiting("the next generation")
         self._membership.open_and_close()
         self._membership.tell_kafka()
@@ -186,6 +192,15 @@ class Worker:
         most = self.session.migration.apply.max_quarantined
         return Limits(most, aborts=self.options.aborts, tries_again=tries_again)
 
+    def _is_done(self, progress: Progress) -> bool:
+        """Whether a run until completion may end: nobody else will tell Kafka of positions whose owner has died."""
+        if not self.options.until_complete or not self._is_complete(progress):
+            self._complete_since = 0.0
+            return False
+        self._complete_since = self._complete_since or time.monotonic()
+        is_patient = time.monotonic() - self._complete_since < ORPHANS_S
+        return not (is_patient and ownership.are_orphaned(self._link.connection, self.session.tenant))
+
     def _is_complete(self, progress: Progress) -> bool:
         latest = self._control.state.latest
         if latest is None or latest.finished is None or progress.running is not None:
@@ -197,7 +212,8 @@ class Worker:
         """End a generation. It may take longer than the group waits for a member, so the group is left before."""
         self._membership.leave()
         last_chance = LastChance(self._limits(tries_again=False))
-        is_done = generation.end(self.session, self._link.connection, self.report, last_chance)
+        with self.heartbeat.during():  # an index may take longer than a heartbeat may be old
+            is_done = generation.end(self.session, self._link.connection, self.report, last_chance)
         if not is_done:
             self._say_waiting(f"generation {number} to be ended by another process")
         return is_done
@@ -212,6 +228,7 @@ class Worker:
                 self.report(TableTotals(table.table_name, table.published, table.applied + table.quarantined))
 
     def _say_waiting(self, for_what: str) -> None:
+        self.heartbeat.beat()
         if for_what != self._waiting:
             self._waiting = for_what
             self.report(Waiting(for_what))

@@ -16,6 +16,8 @@ from runtime.postgres import Connection
 from schemas.catalogue import Catalogue, Table
 from schemas.control import GenerationState, TableState
 from schemas.errors import Refused
+from schemas.migration import Migration
+from schemas.shape import changes
 
 Fate = Literal["begin", "kept", "continue", "again"]
 
@@ -45,7 +47,7 @@ def check_resumable(
     generation: GenerationState,
     *,
     catalogue: Catalogue,
-    migration_digest: str,
+    migration: Migration,
     source: SourceState,
     tables: Sequence[str],
     is_partial: bool,
@@ -64,8 +66,9 @@ def check_resumable(
             f"{name} and reads other tables: {_listed(began.tables)}",
             hint=f"finish it first (`producer snapshot` with {asked}), or: {_RESTART}",
         )
-    if began.migration_digest != migration_digest:
-        problems.append("the migration was changed in what shapes the data")
+    if began.migration_digest != migration.digest():
+        what = changes(began.migration_parts, migration.parts())
+        problems.append("the migration was changed in what shapes the data" + (f": {what}" if what else ""))
     if began.catalogue != catalogue.to_json():
         problems.append(_changed(Catalogue.from_json(began.catalogue), catalogue))
     if began.database != source.database or (

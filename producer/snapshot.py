@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from producer.half_read import after_parents
 from producer.publish import Publisher, Rehearsal, Sink
 from producer.resume import TableFate, check_resumable, fate_anew, fate_of, is_same_history
 from producer.source import Held, SourceState, await_durable, hold_catalogue, next_instant, read_state
@@ -197,7 +198,7 @@ def _opening(control: ControlState, snapshot: _Snapshot, migration: Migration, w
     check_resumable(
         latest,
         catalogue=snapshot.held.catalogue,
-        migration_digest=migration.digest(),
+        migration=migration,
         source=snapshot.state,
         tables=[table.name for table in snapshot.tables],
         is_partial=bool(wish.tables),
@@ -267,6 +268,7 @@ def _say_started(work: Work, opening: Opening, state: SourceState, *, is_partial
         generation=work.generation,
         instant=work.instant,
         migration_digest=work.migration.digest(),
+        migration_parts=work.migration.parts(),
         system_identifier=state.system_identifier,
         database=state.database,
         server_version=state.server_version,
@@ -299,7 +301,7 @@ def _fates(work: Work, unfinished: GenerationState, state: SourceState) -> list[
     for table in work.tables:
         look_from(work, table)
         fates.append(fate_of(work.connection, table, work.held.rows_of(table), unfinished))
-    return fates
+    return after_parents(fates, work.gates)
 
 
 def _say_resumed(work: Work, state: SourceState, fates: Sequence[TableFate]) -> None:

@@ -5,6 +5,7 @@ Each function stands in its caller's transaction, and saying a thing twice chang
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,17 +59,22 @@ def note_generation(
     catalogue: str,
     tables: Mapping[str, str],
     migration_digest: str,
+    migration_parts: Mapping[str, str] | None = None,
 ) -> None:
     """Write down a generation that the control topic names, with its tables (name to topic, in order)."""
     connection.execute(
         """
         INSERT INTO replicator.generations
-               (tenant, generation, instant, state, is_partial, catalogue, table_order, migration_digest)
-        VALUES (%s, %s, %s, 'running', %s, %s, %s, %s)
+               (tenant, generation, instant, state, is_partial, catalogue, table_order, migration_digest,
+                migration_parts)
+        VALUES (%s, %s, %s, 'running', %s, %s, %s, %s, %s)
         ON CONFLICT (tenant, generation) DO UPDATE SET instant = excluded.instant
         WHERE replicator.generations.instant < excluded.instant
         """,
-        (tenant, generation, instant, is_partial, catalogue, list(tables), migration_digest),
+        (
+            *(tenant, generation, instant, is_partial, catalogue, list(tables), migration_digest),
+            json.dumps(dict(migration_parts or {}), ensure_ascii=False),
+        ),
     )
     connection.execute(
         """

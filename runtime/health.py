@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 HEARTBEAT_FILE = "HEARTBEAT_FILE"
@@ -38,6 +40,26 @@ class Heartbeat:
             self._path.touch()
         except OSError:
             return
+
+    @contextmanager
+    def during(self) -> Iterator[None]:
+        """Beat beside something that takes as long as it takes: one statement of the target may run for hours."""
+        if self._path is None:
+            yield
+            return
+        is_over = threading.Event()
+
+        def beat() -> None:
+            while not is_over.wait(1.0):
+                self.beat()
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
 
 
 def age_s(path: Path) -> float | None:

@@ -7,8 +7,9 @@ reads; `runtime.advance` writes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -20,8 +21,7 @@ from psycopg.rows import dict_row
 from schemas.catalogue import Catalogue
 from schemas.errors import Refused
 
-VERSION = 2
-WITH_STOPS = 2  # the version that brought them
+VERSION = 2  # stops and parts of the migration are new in it; older ones are read, too
 
 
 class GenerationState(StrEnum):
@@ -73,6 +73,7 @@ class GenerationProgress:
     prepared_at: datetime | None
     loaded_at: datetime | None
     ended_at: datetime | None
+    migration_parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -272,9 +273,11 @@ def _read_progress(connection: psycopg.Connection[Any], tenant: str) -> Progress
         return None
     positions = [PositionProgress(**row) for row in _rows(connection, _POSITIONS, only)]
     tables = [TableProgress(**{**row, "state": TableState(row["state"])}) for row in _rows(connection, _TABLES, only)]
-    generations = [_generation(row) for row in _rows(connection, _GENERATIONS, only)]
+    is_older = version < VERSION
+    query = _GENERATIONS if not is_older else _GENERATIONS.replace("migration_parts", "'{}' AS migration_parts")
+    generations = [_generation(row) for row in _rows(connection, query, only)]
     quarantine = _rows(connection, _OPEN_QUARANTINE, only)
-    stops = _rows(connection, _STOPS, only) if version >= WITH_STOPS else []
+    stops = [] if is_older else _rows(connection, _STOPS, only)
     return Progress(
         tenant=TenantProgress(**tenants[0]),
         generations={item.generation: item for item in generations},
@@ -301,7 +304,7 @@ def read_quarantine(
 
 def _generation(row: dict[str, Any]) -> GenerationProgress:
     parts = {**row, "state": GenerationState(row["state"]), "table_order": tuple(row["table_order"])}
-    return GenerationProgress(**parts)
+    return GenerationProgress(**{**parts, "migration_parts": json.loads(row["migration_parts"])})
 
 
 def _rows(connection: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -325,7 +328,7 @@ FROM replicator.table_progress WHERE tenant = %(tenant)s ORDER BY generation, ta
 """
 _GENERATIONS = """
 SELECT generation, instant, state, is_partial, is_published, is_prepared, whole, catalogue AS catalogue_json,
-       table_order, migration_digest, known_at, prepared_at, loaded_at, ended_at
+       table_order, migration_digest, migration_parts, known_at, prepared_at, loaded_at, ended_at
 FROM replicator.generations WHERE tenant = %(tenant)s ORDER BY generation
 """
 _OPEN_QUARANTINE = """

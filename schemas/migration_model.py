@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StrictInt, StringConstraints
 
 from schemas.catalogue import Table
+from schemas.shape import parts_of
 from schemas.toml_lines import Path, line_of
 
 NAMED_TRANSFORMS = ("bigint", "percent")
@@ -197,6 +198,15 @@ class Migration(_Part):
 
         Limits, sums, grants, reasons to keep, definitions left out and values of the organization are not part of it.
         """
+        canonical = json.dumps(self.shape(), ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def parts(self) -> dict[str, str]:
+        """What the digest is over, part by part (`schemas.shape`), to name what has changed."""
+        return parts_of(self.shape())
+
+    def shape(self) -> dict[str, object]:
+        """What shapes the data."""
         shape: dict[str, object] = {
             "tenant": self.tenant,
             "schema": self.schema_,
@@ -223,5 +233,4 @@ class Migration(_Part):
         }
         if self.rename:
             shape["rename"] = self.rename
-        canonical = json.dumps(shape, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return shape

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -153,6 +153,7 @@ class SnapshotStarted:
     generation: int
     instant: str
     migration_digest: str
+    migration_parts: Mapping[str, str] = field(default_factory=dict)  # `schemas.shape`; older builds wrote none
     system_identifier: str
     database: str
     server_version: int  # server_version_num

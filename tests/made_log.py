@@ -94,6 +94,7 @@ class MadeLog:
                 generation=generation,
                 instant=self._instant,
                 migration_digest=self.migration.digest(),
+                migration_parts=self.migration.parts(),
                 system_identifier="1",
                 database="source",
                 server_version=150000,

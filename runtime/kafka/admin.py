@@ -25,10 +25,13 @@ from runtime.kafka.client import (
     configuration,
     explain,
     is_unknown_topic,
+    is_unreachable,
     refused_configuration,
 )
 from runtime.settings import KafkaSettings
 from schemas.errors import LogError
+
+SAY_AFTER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +87,20 @@ class Admin:
         except KafkaException as error:
             raise refused_configuration(error) from None
 
-    def ping(self) -> None:
-        """See that a broker answers; LogError with the reason after the time-out."""
-        self._metadata(None)
+    def ping(self, say: Callable[[str], None] | None = None) -> None:
+        """See that a broker answers; LogError with the reason after the time-out.
+
+        When none has after two seconds, `say` is told what is waited for.
+        """
+        try:
+            self._client.list_topics(timeout=min(SAY_AFTER_S, self._timeout_s))
+        except KafkaException as error:
+            self._client.poll(0)  # hear the reason
+            if not is_unreachable(error):
+                raise explain(error, f"Kafka {self._settings}", self._reasons) from None
+            if say is not None:
+                say(f"Kafka {self._settings}" + (f" ({self._reasons.last})" if self._reasons.last else ""))
+            self._metadata(None)
 
     def topics(self) -> frozenset[str]:
         """Names of all topics that this principal may see."""

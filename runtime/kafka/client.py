@@ -128,6 +128,11 @@ def is_unknown_topic(error: KafkaException | KafkaError) -> bool:
     return _error(error).code() in _UNKNOWN_TOPIC
 
 
+def is_unreachable(error: KafkaException | KafkaError) -> bool:
+    """Whether no broker has answered."""
+    return _error(error).code() in _UNREACHABLE
+
+
 def explain(error: KafkaException | KafkaError, where: str, reasons: Reasons | None = None) -> LogError | Fenced:
     """One of our errors for one of Kafka's, with what to do next."""
     fact = _error(error)

@@ -183,7 +183,7 @@ class Group:
                 "`producer drop-log`, then `producer snapshot`",
             )
         if error.code() in _INFORMATIONAL:
-            log.warning("kafka: %s", error.str())
+            self._reasons(error)  # said once in a while, not at each poll
             return None
         if error.code() == KafkaError._FATAL and _IDENTITY_TAKEN in error.str():
             raise Fenced(
@@ -214,10 +214,13 @@ class Group:
         except KafkaException as error:
             raise explain(error, f"{partition}: seeking to {offset}", self._reasons) from None
 
-    def commit(self, offsets: Mapping[Partition, int], *, wait: bool = False) -> None:
-        """Tell Kafka the next offsets, for lag tools; a group that moved on meanwhile is no error."""
+    def commit(self, offsets: Mapping[Partition, int], *, wait: bool = False) -> bool:
+        """Tell Kafka the next offsets, for lag tools; returns whether it took them, with `wait`.
+
+        A group that moved on meanwhile is no error.
+        """
         if not offsets:
-            return
+            return True
         places = [_place(place, offset) for place, offset in sorted(offsets.items())]
         try:
             if wait:
@@ -229,6 +232,8 @@ class Group:
             if fact.code() not in _STALE and not fact.retriable():
                 raise explain(error, f"group {self._group}: committing offsets", self._reasons) from None
             log.info("kafka: offsets not committed: %s", fact.str())
+            return False
+        return True
 
     def close(self) -> None:
         """Leave the group, so that others take over at once. Revocation callbacks run in here."""

@@ -43,6 +43,9 @@ CREATE TABLE IF NOT EXISTS replicator.generations (
   PRIMARY KEY (tenant, generation)
 );
 
+ALTER TABLE replicator.generations                -- version 2
+  ADD COLUMN IF NOT EXISTS migration_parts text NOT NULL DEFAULT '{}'; -- JSON of schemas.shape: what of the migration says what
+
 CREATE TABLE IF NOT EXISTS replicator.tables (
   tenant text NOT NULL,
   generation integer NOT NULL,

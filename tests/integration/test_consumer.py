@@ -315,7 +315,9 @@ def test_another_migration_than_the_snapshots_is_refused(world: World) -> None:
     log.whole("customers", customers(1))
     log.end()
 
-    with pytest.raises(Refused, match="differs from the one that generation 1 was read with"):
+    with pytest.raises(
+        Refused, match="differs from the one that generation 1 was read with: partitions is another; schema"
+    ):
         world.run()
 
 
@@ -354,6 +356,24 @@ def test_stopped_in_order_it_gives_its_positions_back_and_tells_kafka(world: Wor
     assert {place.number: offset for place, offset in committed.items()} == {
         item.partition: item.next_offset for item in positions
     }
+
+
+def test_what_a_dead_consumer_left_when_all_was_applied_is_given_back_and_told_to_kafka(world: World) -> None:
+    log = world.log(CLICKS)
+    log.begin()
+    log.whole("clicks", clicks(5))
+    log.end()
+    ended = world.run()
+    world.make(
+        "UPDATE replicator.positions SET owner_pid = 1, owner_backend_start = now(), owner_member = 'dead', "
+        "committed_offset = NULL"
+    )
+
+    world.run()
+
+    (after,) = world.progress().positions.values()
+    (before,) = ended.positions.values()
+    assert (after.owner_pid, after.next_offset, after.committed_offset) == (None, before.next_offset, before.next_offset)
 
 
 def test_tables_that_left_the_migration_are_told_and_kept(world: World) -> None:
