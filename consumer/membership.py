@@ -85,9 +85,10 @@ class Membership:
         try:
             if writer is not None and not connection.closed:
                 told = dict(writer.positions)
-                group.commit(told, wait=True)
-                self._report(OffsetsCommitted(len(told)))
-                ownership.note_committed(connection, self._session.tenant, {(t, n): at for (t, n), at in told.items()})
+                if group.commit(told, wait=True):
+                    self._report(OffsetsCommitted(len(told)))
+                    noted = {(topic, number): offset for (topic, number), offset in told.items()}
+                    ownership.note_committed(connection, self._session.tenant, noted)
         except (psycopg.Error, LogError):
             pass  # a hint only
         finally:

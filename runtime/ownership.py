@@ -116,6 +116,22 @@ def note_committed(connection: psycopg.Connection[Any], tenant: str, offsets: Ma
         )
 
 
+def are_orphaned(connection: psycopg.Connection[Any], tenant: str) -> bool:
+    """Whether positions have an owner that is dead, or were given back without that Kafka was told of them."""
+    row = connection.execute(
+        """
+        SELECT EXISTS (
+          SELECT FROM replicator.positions p
+          WHERE tenant = %s AND CASE WHEN owner_pid IS NULL
+            THEN next_offset > 0 AND committed_offset IS DISTINCT FROM next_offset
+            ELSE NOT EXISTS (SELECT FROM pg_stat_activity a
+                             WHERE a.pid = p.owner_pid AND a.backend_start = p.owner_backend_start) END)
+        """,
+        (tenant,),
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
 def give_back(connection: psycopg.Connection[Any], tenant: str, partitions: Sequence[Partition]) -> None:
     """Clear the owner of partitions that are still ours, so that an heir need not end anybody."""
     connection.execute(
