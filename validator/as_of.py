@@ -21,6 +21,7 @@ from runtime.reporting import Report, RowsCompared
 from runtime.settings import KafkaSettings
 from schemas.catalogue import Catalogue
 from schemas.control import ControlState
+from schemas.errors import ContractError
 from schemas.mapping import TableMapping
 from schemas.migration import Migration
 from validator.cells import Decrypted, Opener
@@ -99,13 +100,17 @@ class LogLook:
                 return
             try:
                 self._rows_of(target, mapping, table_plan(mapping, found, self.migration.schema_))
-            except LogGap as gap:
-                self._undecided(mapping.table.name, str(gap))
+            except (LogGap, ContractError) as error:  # records are gone, or one cannot be read
+                self._undecided(mapping.table.name, str(error))
 
     @cached_property
     def _schema(self) -> SchemaLook:
         return SchemaLook(
-            schema=self.migration.schema_, catalogue=self.catalogue, survey=self.survey, progress=self.progress
+            schema=self.migration.schema_,
+            catalogue=self.catalogue,
+            survey=self.survey,
+            progress=self.progress,
+            grant_to=self.migration.grant_to,
         )
 
     def _undecided(self, table: str, why: str) -> None:

@@ -86,6 +86,7 @@ class TablePlan:
     summed: tuple[Summed, ...]
     noticed: tuple[Noticed, ...] = ()
     left_out: tuple[str, ...] = ()
+    migrated_at: str | None = None  # the column of the target that shows a row's instant, if it is there
 
     @property
     def name(self) -> str:
@@ -159,6 +160,7 @@ def table_plan(mapping: TableMapping, target: Table, schema: str) -> TablePlan:
         summed=tuple(summed),
         noticed=tuple(_noticed(mapping)),
         left_out=tuple(left_out),
+        migrated_at=mapping.migrated_at if mapping.migrated_at in there else None,
     )
 
 

@@ -25,6 +25,7 @@ from validator.decrypt import Decryption
 from validator.drill import ByDecrypting, InSql
 from validator.fetch import Draw, Fetcher
 from validator.generation import Quarantine, look_at_published
+from validator.instants import with_instants
 from validator.keys import Digest, ForeignKeyLook
 from validator.plan import TablePlan, table_plan
 from validator.rows import look_at_rows
@@ -78,7 +79,11 @@ class TableLook:
     @cached_property
     def _schema(self) -> SchemaLook:
         return SchemaLook(
-            schema=self.migration.schema_, catalogue=self.catalogue, survey=self.survey, progress=self.progress
+            schema=self.migration.schema_,
+            catalogue=self.catalogue,
+            survey=self.survey,
+            progress=self.progress,
+            grant_to=self.migration.grant_to,
         )
 
     # ---------------------------------------------------------------- rows
@@ -107,7 +112,7 @@ class TableLook:
             waiting = len(self.quarantine.of(plan.name))
             self.add(compare_counts(plan, source_scan, here, waiting))
         if self.asks(Layer.PUBLISHED) and self.progress is not None:
-            self.add(look_at_published(self.progress, plan.name, source_scan.rows))
+            self.add(self._published(target, plan, self.progress, source_scan.rows))
         if self.asks(Layer.SUMS):
             self.add(compare_sums(plan, source_scan, here))
         if self.asks(Layer.ENVELOPES):
@@ -127,6 +132,12 @@ class TableLook:
             self.add(_no_cells(plan))
         elif decrypts:
             self._cells(target, plan, source_scan, parts)
+
+    def _published(self, target: Connection, plan: TablePlan, progress: Progress, rows_source: int) -> Finding:
+        finding = look_at_published(progress, plan.name, rows_source)
+        if plan.migrated_at is None:
+            return finding
+        return with_instants(finding, target, plan, progress=progress, digest=self.digest, most=self.options.most)
 
     @cached_property
     def _known_kids(self) -> tuple[int, ...]:
