@@ -61,7 +61,8 @@ class Program:
 
     def tail(self) -> str:
         """The end of what it said."""
-        return self.said.read_text(errors="replace")[-SHOWN_CHARACTERS:].strip()
+        lines = self.said.read_text(errors="replace").splitlines()
+        return "\n".join(line for line in lines if " info: FAIL " not in line)[-SHOWN_CHARACTERS:].strip()
 
 
 @dataclass
@@ -93,7 +94,8 @@ class Fleet:
     is_resuming: bool = False  # a generation may be unfinished
     abandons_next: bool = False
     clock_ahead_next: bool = False
-    is_peaceful: bool = False
+    changes_source: bool = True  # between two generations
+    peaceful_since: float | None = None
     interlopers: int = 0  # consumers that run under the identity of another
 
     def __post_init__(self) -> None:
@@ -252,7 +254,8 @@ class Fleet:
         if "error: unexpected" in (tail := program.tail()):
             self.tally.problem(f"{program.said} ended with {code}: {tail}")
             return
-        if code not in EXPECTED[program.name] or (self.is_peaceful and code not in (ExitCode.DONE, KILLED, TOO_EARLY)):
+        is_of_peace = self.peaceful_since is not None and program.started_at > self.peaceful_since
+        if code not in EXPECTED[program.name] or (is_of_peace and code not in (ExitCode.DONE, KILLED, TOO_EARLY)):
             self.tally.problem(f"{program.said.name} ended with {code}: {program.tail()}")
 
     def _supervise(self) -> None:

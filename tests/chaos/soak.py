@@ -110,16 +110,17 @@ class Soak:
 
     def _producer_ended(self, fleet: Fleet, version: int, is_complete: bool) -> None:
         self.ledger.producer_ended(version, is_complete=is_complete)
-        if is_complete and not fleet.is_peaceful:
+        if is_complete and fleet.changes_source:
             time.sleep(PAUSE_S)
             self.changes += 1
             self.ledger.change(shop.change(self.seed * 1_000_003 + self.changes))
 
     def _peace(self, drawn: Round, fleet: Fleet) -> None:
         name = f"round {drawn.number} ({self.tenant})"
-        fleet.is_peaceful = True
+        fleet.changes_source = False
         self.arena.make_peace()
         fleet.thaw()
+        fleet.peaceful_since = time.monotonic()
         began = time.monotonic()
         is_complete = wait_until(lambda: self.ledger.complete_version == self.ledger.version, CONVERGES_S)
         if not fleet.stop_producing() or not is_complete:
