@@ -29,6 +29,7 @@ from runtime.settings import BOOTSTRAP, PROPERTIES, KafkaSettings
 from schemas.errors import ConfigurationError, ExitCode, ReplicatorError
 from validator import report as reports
 from validator.as_of import AS_OF_LAYERS
+from validator.commands_explain import explain
 from validator.page import render
 from validator.patience import wait_until_ended
 from validator.reconcile import Options, Reconciliation
@@ -36,6 +37,8 @@ from validator.verdict import Layer
 from validator.view import show
 
 main = program("validator", "Proves that the target holds what the source holds, or shows where it does not.")
+
+main.add_command(explain)
 
 F = TypeVar("F", bound=Callable[..., Any])
 

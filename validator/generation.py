@@ -13,6 +13,7 @@ from runtime.progress import GenerationState, Progress, QuarantinedRow, TablePro
 from validator.report import Load, TableLoad
 from validator.verdict import Difference, Finding, Kind, Layer
 
+AT_SOURCE = "rows at the source"
 _ORDINARY = frozenset({TableState.COMPLETE, TableState.APPLIED})
 
 
@@ -67,7 +68,7 @@ def look_at_generation(progress: Progress | None, tenant: str, quarantine: Quara
             kind=Kind.QUARANTINED if row.state == "open" else Kind.DISCARDED,
             key=row.key_digest,
             columns=(row.column_name,) if row.column_name else (),
-            detail=_reason(row),
+            detail=reason_of(row),
         )
         for row in ordered[:most]
     )
@@ -85,7 +86,8 @@ def look_at_generation(progress: Progress | None, tenant: str, quarantine: Quara
     )
 
 
-def _reason(row: QuarantinedRow) -> str:
+def reason_of(row: QuarantinedRow) -> str:
+    """Why a row stands in quarantine, and where it stands in the log."""
     code = f", SQLSTATE {row.sqlstate}" if row.sqlstate else ""
     constraint = f', constraint "{row.constraint_name}"' if row.constraint_name else ""
     return f"{row.reason} ({row.topic}-{row.partition}@{row.offset} row {row.row_index}{code}{constraint})"
@@ -109,7 +111,7 @@ def look_at_published(progress: Progress, table: str, rows_source: int | None) -
         )
     is_partial = progress.generations[found.generation].is_partial
     if rows_source is not None and found.published != rows_source and not is_partial:
-        details.append(f"published {found.published:,}, rows at the source {rows_source:,}")
+        details.append(f"published {found.published:,}, {AT_SOURCE} {rows_source:,}")
     differences = tuple(
         Difference(layer=Layer.PUBLISHED, table=table, kind=Kind.COUNT, detail=detail) for detail in details
     )

@@ -23,7 +23,7 @@ from runtime.settings import KafkaSettings
 from schemas.canonical import method_for
 from schemas.catalogue import Catalogue, Table
 from schemas.derivation import row_digest
-from schemas.errors import ConfigurationError, KeyringError
+from schemas.errors import ConfigurationError, KeyringError, LogError
 from schemas.mapping import TableMapping, Treatment, table_mapping
 from schemas.migration import Migration
 from schemas.nearest import did_you_mean
@@ -299,8 +299,12 @@ class Reconciliation:
         if self.kafka is None:
             self.report_fact(Notice("changes after the snapshot can be told apart with KAFKA_BOOTSTRAP_SERVERS set"))
             return
-        control = read_control(self.kafka, self.migration.log.prefix, self.migration.tenant, self.keyring)
-        if why := not_comparable(control, self._progress, self._source.system_identifier):
+        try:
+            control = read_control(self.kafka, self.migration.log.prefix, self.migration.tenant, self.keyring)
+            why = not_comparable(control, self._progress, self._source.system_identifier)
+        except (LogError, KeyringError) as error:
+            why = str(error)
+        if why:
             self.report_fact(Notice(f"changes after the snapshot cannot be told apart: {why}"))
             return
         look = SinceLook(

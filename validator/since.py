@@ -16,6 +16,7 @@ from runtime.progress import Progress
 from runtime.settings import KafkaSettings
 from schemas.catalogue import Catalogue, Table
 from schemas.control import ControlState
+from schemas.errors import KeyringError, LogError
 from schemas.mapping import TableMapping
 from schemas.migration import Migration
 from schemas.snapshots import Seen
@@ -24,7 +25,7 @@ from validator.checksums import Digest, Naming
 from validator.drill import Found
 from validator.fetch import Fetcher
 from validator.from_log import LogState, Part
-from validator.generation import Quarantine, look_at_published
+from validator.generation import AT_SOURCE, Quarantine
 from validator.plan import table_plan
 from validator.published import LogGap, TableLog, state_readings
 from validator.sides import Readers
@@ -229,10 +230,10 @@ class SinceLook:
 
     def _as_published(self, finding: Finding) -> Finding:
         note = "the target is as it was published; the source has changed since the snapshot"
-        if finding.layer is Layer.PUBLISHED:
-            newest = self.progress.newest_table(finding.table)
-            published = newest.published if newest is not None else None
-            return replace(look_at_published(self.progress, finding.table, published), notes=(note,))
+        if finding.layer is Layer.PUBLISHED:  # what it says beside the source's number of rows is of the target
+            kept = tuple(item for item in finding.differences if AT_SOURCE not in item.detail)
+            different = finding.total - len(finding.differences) + len(kept)
+            return replace(finding, differences=kept, different=different, notes=(*finding.notes, note))
         return replace(
             finding,
             there=min(finding.there, finding.looked_at),
@@ -248,8 +249,8 @@ class SinceLook:
             with self.source.borrow() as source, self.target.borrow() as target:
                 try:
                     self._proven[table] = changes_of(self._sides(table, source, target))
-                except LogGap as gap:
-                    self._proven[table] = Changes(why_not=str(gap))
+                except (LogGap, LogError, KeyringError) as error:
+                    self._proven[table] = Changes(why_not=f"changes since the snapshot are not told apart: {error}")
         return self._proven[table]
 
     def _sides(self, table: str, source: Connection, target: Connection) -> TableSides:

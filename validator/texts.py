@@ -96,19 +96,30 @@ class Shaper:
         return TextRows(
             key=tuple(clear[cell.name] for cell in self.plan.key),
             clear=tuple(clear.values()),
-            sealed=tuple(text_series(frame.get_column(self.schema.field(item.name))) for item in self.plan.sealed),
+            sealed=tuple(self._texts(item.name, frame) for item in self.plan.sealed),
         )
 
     def _cell(self, cell: Cell, frame: pl.DataFrame) -> pl.Series:
         moved = {column.name: column for column in self.mapping.columns}.get(cell.name)
         if moved is None:
             return pl.Series(cell.name, [self._constant(cell)] * frame.height, dtype=pl.String)
-        texts = text_series(frame.get_column(self.schema.field(cell.name)))
+        texts = self._texts(cell.name, frame)
         if moved.transform is None:
             return texts
         distinct = texts.unique()
         converted = pl.Series(self._converted(cell, moved.source_type, distinct.to_list()), dtype=pl.String)
         return texts.replace_strict(distinct, converted, return_dtype=pl.String)
+
+    def _texts(self, name: str, frame: pl.DataFrame) -> pl.Series:
+        """A column's texts; floats are printed by the server, which is a hundred times as fast as doing it here."""
+        column = frame.get_column(self.schema.field(name))
+        if not column.dtype.is_float():
+            return text_series(column)
+        type_ = "float8" if column.dtype == pl.Float64 else "float4"
+        query = f"SELECT x.v::text FROM unnest(%s::{type_}[]) WITH ORDINALITY AS x(v, n) ORDER BY x.n"
+        with named_errors("target", f'{self.plan.name}: numbers of "{name}"'):
+            texts = [row[0] for row in self.target.execute(query.encode(), (column.to_list(),))]
+        return pl.Series(name, texts, dtype=pl.String)
 
     def _constant(self, cell: Cell) -> str | None:
         with named_errors("target", f'{self.plan.name}: added column "{cell.name}"'):

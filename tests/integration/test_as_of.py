@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from schemas.migration import parse_migration
 from tests.integration.test_reconcile import clone, url_of
 from tests.tenant import QUIET, Tenant
 from validator.as_of import AS_OF_LAYERS
+from validator.cli import main
+from validator.explain import RowLook
 from validator.published import TableLog
 from validator.reconcile import Options, Reconciliation
 from validator.verdict import Layer
@@ -193,24 +195,54 @@ CORRUPTIONS = [
 
 
 def test_what_is_not_as_published_is_named(shop: Moved) -> None:
-    for script, place in CORRUPTIONS:
-        shop.corrupt("BEGIN; " + script + "; COMMIT")
-        assert place in places(shop.reconcile(as_of=True)), script
+    for script, _ in CORRUPTIONS:
+        shop.corrupt(script)
+
     report = shop.reconcile(as_of=True)
 
+    assert {place for _, place in CORRUPTIONS} <= places(report)
+    rows = [item for item in report["differences"] if item["layer"] in ("checksums", "cells") and item["key"]]
+    assert len(rows) == len(CORRUPTIONS) - 1  # touches has no key
     assert (report["verdict"], report["exit_code"]) == ("different", 1)
     named = [item for item in report["differences"] if item["layer"] == "checksums" and item["table"] == "orders"]
     assert sorted(column for item in named for column in item["columns"]) == ["gross", "share", "tenant_id"]
     assert all(len(item["key"]) == 16 for item in named)
 
 
-def test_the_command_needs_no_source(shop: Moved) -> None:
-    said = shop.tenant("validator", "reconcile", "--as-of-snapshot", *QUIET, without="POSTGRES_URL")
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
 
-    assert "What was published is what arrived; the source was not asked." in said.stdout
-    assert "compared with the log" in said.stdout
-    refused = shop.tenant("validator", "reconcile", "--as-of-snapshot", "--layers", "sums", *QUIET, code=2)
-    assert "need the source" in refused.stderr
+
+@pytest.fixture
+def say(shop: Moved, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Run the validator in this process."""
+    for name, value in shop.tenant.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run_validator(*arguments: str) -> Said:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main(list(arguments))
+        said = capsys.readouterr()
+        assert isinstance(end.value.code, int)
+        return Said(end.value.code, said.out, said.err)
+
+    return run_validator
+
+
+def test_the_command_needs_no_source(say: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POSTGRES_URL")
+
+    said = say("reconcile", "--as-of-snapshot", *QUIET)
+
+    assert said.code == 0
+    assert "What was published is what arrived; the source was not asked." in " ".join(said.out.split())
+    assert "compared with the log" in said.out
+    refused = say("reconcile", "--as-of-snapshot", "--layers", "sums", *QUIET)
+    assert (refused.code, "need the source" in refused.err) == (2, True)
 
 
 def since(report: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -301,6 +333,9 @@ def test_a_partial_generation_counts_over_the_complete_one(server_url: str, boot
         shop.change("UPDATE orders SET gross = 77 WHERE id < 9; DELETE FROM lines WHERE order_id = 200")
         shop.change("DELETE FROM orders WHERE id = 200; INSERT INTO orders (id, note) VALUES (201, 'n')")
         shop.tenant("producer", "snapshot", "--accept-unclassified", "--table", "orders", *QUIET)
+        published = explained(shop, "orders", "3")
+        assert (published["exit_code"], len(published["log"])) == (3, 2)
+        assert published["reason"].endswith("not applied yet")
         shop.tenant.load()
         shop.change("UPDATE orders SET gross = 5 WHERE id = 3")
 
@@ -314,3 +349,76 @@ def test_a_partial_generation_counts_over_the_complete_one(server_url: str, boot
         assert shop.reconcile(Layer.CHECKSUMS)["differences_total"] == 1
     finally:
         drop(server_url, shop.source, shop.target)
+
+
+def explained(shop: Moved, table: str, *key: str, show_values: bool = False) -> dict[str, Any]:
+    environment = shop.tenant.environment
+    look = RowLook(
+        migration=parse_migration(Path(environment["MIGRATION"]).read_text(), "shop.toml"),
+        source_url=shop.source,
+        target_url=shop.target,
+        kafka=KafkaSettings(environment["KAFKA_BOOTSTRAP_SERVERS"]),
+        keyring=load_keyring(environment),
+    )
+    return look.look_at(table, key, show_values=show_values).to_json()
+
+
+def test_one_row_is_explained_column_by_column(shop: Moved) -> None:
+    shop.corrupt("UPDATE orders a SET share = 3, note = b.note FROM orders b WHERE a.id = 1 AND b.id = 2")
+    shop.corrupt("UPDATE customers SET name = name || ' ' WHERE id = 'c 1'")
+    shop.change("UPDATE lines SET price = 2 WHERE order_id = 3 AND number = 2; DELETE FROM lines WHERE order_id = 4")
+
+    equal = explained(shop, "orders", " 7 ")
+    assert (equal["exit_code"], equal["source"], len(equal["log"])) == (0, {"found": True, "written": "before"}, 1)
+    assert {item["source"] for item in equal["columns"]} == {"equal"}
+
+    moved_cell = explained(shop, "orders", "1", show_values=True)
+    assert (moved_cell["exit_code"], "note in the target does not decrypt" in moved_cell["reason"]) == (1, True)
+    says = {item["column"]: (item["treatment"], item["source"], item["values"]) for item in moved_cell["columns"]}
+    assert says["note"] == ("encrypt", "does not decrypt", None)
+    assert says["share"] == ("transform", "differs", {"source": "1", "log": "1", "target": "3"})
+
+    spaced = explained(shop, "customers", "c 1")
+    assert "changed after it was applied" in spaced["reason"]
+    named = next(item for item in spaced["columns"] if item["column"] == "name")
+    assert (named["source"], named["log"], named["why"], named["values"]) == (
+        "differs",
+        "differs",
+        "only in trailing space",
+        None,
+    )
+    assert "Ann" not in str(spaced)
+
+    assert explained(shop, "lines", "3", "2")["reason"].startswith("changed at the source since the snapshot")
+    assert explained(shop, "lines", "4", "1")["reason"].startswith("deleted at the source since the snapshot")
+    assert explained(shop, "lines", "999", "1")["exit_code"] == 3
+
+
+def test_explaining_says_what_waits_and_why(shop: Moved, say: Callable[..., Said]) -> None:
+    digest = explained(shop, "lines", "5", "1")["key"]
+    shop.corrupt(
+        f"""
+        DELETE FROM lines WHERE order_id = 5 AND number = 1;
+        INSERT INTO replicator.quarantine (tenant, topic, partition, "offset", row_index, generation, attempt, table_name, key_digest,
+          sqlstate, reason, constraint_name) SELECT tenant, tenant || '.lines', 0, 4, 2, 1, 1, 'lines', '{digest}', '23514', 'check violation', 'positive'
+        FROM replicator.tenants
+        """
+    )
+
+    said = say("explain", "lines", "5", "1")
+
+    assert said.code == 1
+    assert "quarantined at" in said.out
+    assert 'SQLSTATE 23514, constraint "positive"' in said.out
+    assert "next: consumer quarantine list" in said.out
+
+
+def test_a_key_that_cannot_be_is_wrong_use_and_is_not_repeated(say: Callable[..., Said]) -> None:
+    for arguments, words in (
+        (("orders", "fifty"), 'the key of "orders" is of type bigint; this is no value of it'),
+        (("lines", "fifty"), 'the key of "lines" has 2 columns (order_id, number), 1 were given'),
+        (("touches", "fifty"), "has no key"),
+        (("order", "fifty"), 'the migration has no table "order"'),
+    ):
+        said = say("explain", *arguments)
+        assert (said.code, words in said.err, "fifty" in said.err) == (2, True, False)
