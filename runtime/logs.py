@@ -29,8 +29,12 @@ EventDict = MutableMapping[str, Any]
 
 
 def configure_logs(log_format: LogFormat, *, debug: bool = False) -> None:
-    """Send structlog's and the standard library's logs to stderr, guarded, from WARNING on (INFO with `debug`)."""
+    """Send structlog's and the standard library's logs to stderr, guarded, from WARNING on (INFO with `debug`).
+
+    As JSON facts are logged, too, and with `debug` every step of each batch.
+    """
     level = logging.INFO if debug else logging.WARNING
+    facts_from = logging.DEBUG if debug else logging.INFO
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -54,7 +58,7 @@ def configure_logs(log_format: LogFormat, *, debug: bool = False) -> None:
     logging.getLogger(LIBRARY_LOGGER).setLevel(level if debug else logging.CRITICAL + 1)
     structlog.configure(
         processors=[*shared, render],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if log_format == "json" else level),
+        wrapper_class=structlog.make_filtering_bound_logger(facts_from if log_format == "json" else level),
         logger_factory=_StderrLogger,
         cache_logger_on_first_use=False,
     )

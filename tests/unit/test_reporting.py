@@ -27,6 +27,7 @@ from runtime.reporting import (
     Waiting,
     Warned,
 )
+from runtime.steps import RowsCopied
 from schemas.errors import ConfigurationError, LogError
 
 SECRET = "ada@example.com"
@@ -145,6 +146,17 @@ def test_our_own_errors_are_logged_with_their_message(capsys: pytest.CaptureFixt
     structlog.get_logger().warning("stopped", error=LogError("orders-3@1042: no schema"))
 
     assert "orders-3@1042: no schema" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_steps_of_each_batch_are_logged_only_with_debug(capsys: pytest.CaptureFixture[str], debug: bool) -> None:
+    configure_logs("json", debug=debug)
+    with open_report("auto", "json", tenant="rawdog") as report:
+        report(RowsCopied("orders", 1000))
+
+    said = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+
+    assert said == (["rows copied"] if debug else [])
 
 
 def test_metrics_count_rows_by_tenant_and_table() -> None:
