@@ -197,6 +197,7 @@ class Publisher:
         began = time.perf_counter()
         rows = sum(chunk.rows)
         frame = parse_csv(chunk.csv, run.wire, table=f'table "{run.table}"', rows=rows)
+        chunk.csv.clear()  # its rows are in the frame
         batches = tuple(self._sealed(run, frame, chunk.rows))
         size = sum(len(batch.value) for batch in batches)
         for batch in batches:

@@ -35,9 +35,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Batches that are parsed together: their CSV text, and the rows of each."""
+    """Batches that are parsed together: their CSV text, which whoever parses it empties, and the rows of each."""
 
-    csv: bytes | bytearray
+    csv: bytearray
     rows: tuple[int, ...]
 
 
@@ -109,7 +109,7 @@ def read_chunks(connection: Connection, statement: bytes, table: Table, limits: 
             taken = room
         chunk.count += taken
         if length > small:
-            large = data
+            large, data = data, _NOTHING  # held once
         elif length == 0:
             _wait(connection, table)
         elif length < 0:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from binascii import hexlify
+from binascii import hexlify, unhexlify
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -19,9 +19,11 @@ from functools import cached_property
 import polars as pl
 
 from schemas.avro import field_names
+from schemas.avro_rows import avro_rows
 from schemas.catalogue import Table
-from schemas.container import NotAContainer, uncompressed
+from schemas.container import NotAContainer, uncompressed, with_block
 from schemas.errors import ContractError, SourceError
+from schemas.large_row import cut
 from schemas.pgtypes import Wire, float_text, wire
 from schemas.records import Position, WireColumn
 
@@ -96,6 +98,11 @@ def parse_csv(
     }
     frame: pl.DataFrame | None = None
     try:
+        if rows == 1 and len(data) > LARGE_ROW_BYTES:
+            row = cut(data, larger_than=LARGE_ROW_BYTES)
+            if row.cells:
+                rest = parse_csv(row.rest, schema, table=table, rows=1)
+                return rest.with_columns(_large_cells(row.cells, schema))
         frame = pl.read_csv(
             b"".join((header.encode(), data)),
             schema=read_as,
@@ -109,7 +116,7 @@ def parse_csv(
             try_parse_dates=False,
         )
         frame = _bytes_from_hex(frame, schema)
-    except (pl.exceptions.PolarsError, ValueError):
+    except (pl.exceptions.PolarsError, ValueError, IndexError):
         frame = None
     if frame is None:
         raise SourceError(
@@ -122,6 +129,18 @@ def parse_csv(
             hint="this must not happen; please report it with the types of the table's columns",
         )
     return frame
+
+
+def _large_cells(cells: dict[int, bytes | memoryview], schema: WireSchema) -> Iterator[pl.Series]:
+    fields = list(schema.polars.items())
+    for column in list(cells):
+        cell = cells.pop(column)
+        field, kind = fields[column]
+        if kind == pl.Binary():
+            if bytes(cell[:2]) != b"\\x":
+                raise ValueError("bytea not in hex form")
+            cell = unhexlify(cell[2:])
+        yield pl.Series(field, [bytes(cell)], dtype=pl.Binary()).cast(kind)
 
 
 def _bytes_from_hex(frame: pl.DataFrame, schema: WireSchema) -> pl.DataFrame:
@@ -139,6 +158,12 @@ def encode(frame: pl.DataFrame, schema: WireSchema) -> bytes:
         raise ValueError("no empty batches")
     if dict(frame.schema) != schema.polars:
         raise ValueError("the frame's columns are not the schema's")
+    if frame.estimated_size() > LARGE_ROW_BYTES * frame.height:
+        return with_block(_avro(frame.clear()), frame.height, avro_rows(frame))
+    return _avro(frame)
+
+
+def _avro(frame: pl.DataFrame) -> bytes:
     out = io.BytesIO()
     frame.write_avro(out, compression="snappy", name=RECORD_NAME)
     return out.getvalue()

@@ -42,6 +42,14 @@ def uncompressed(value: bytes) -> bytes:
     return b"".join(parts)
 
 
+def with_block(empty: bytes, rows: int, plain: bytes) -> bytes:
+    """A container of one block: the header is that of an empty container in snappy, `plain` the rows' Avro."""
+    at, sync = _header(empty)
+    packed = memoryview(cramjam.snappy.compress_raw(plain))
+    checksum = zlib.crc32(plain).to_bytes(_CHECKSUM_BYTES, "big")
+    return b"".join((empty[:at], _zigzag(rows), _zigzag(len(packed) + _CHECKSUM_BYTES), packed, checksum, sync))
+
+
 def _opened(packed: memoryview, checksum: bytes) -> memoryview:
     try:
         if cramjam.snappy.decompress_raw_len(packed) > _MAX_EXPANSION * len(packed):

@@ -27,7 +27,9 @@ TAG_BYTES = 16
 def seal(key: bytes, plaintext: bytes, associated: bytes) -> bytes:
     """Seal a value with a transport key (`Keyring.transport_key`)."""
     cipher, nonce_key = _keys(key)
-    nonce = hmac.digest(nonce_key, prefixed(associated) + plaintext, hashlib.sha256)[:NONCE_BYTES]
+    bound = hmac.new(nonce_key, prefixed(associated), hashlib.sha256)
+    bound.update(plaintext)
+    nonce = bound.digest()[:NONCE_BYTES]
     return nonce + cipher.encrypt(nonce, plaintext, associated)
 
 

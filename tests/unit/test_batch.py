@@ -30,6 +30,9 @@ CELLS = {
 }
 
 
+WIDE = st.text(st.sampled_from('"\\,\nxé🦆\ufeff'), max_size=40)
+
+
 def schema_of(*types: str) -> WireSchema:
     return WireSchema.of(Table(name="t", columns=tuple(Column(name=f"c{i}", type=t) for i, t in enumerate(types))))
 
@@ -85,6 +88,39 @@ def test_a_batch_comes_back_exactly_and_any_avro_tool_reads_it(case: tuple[WireS
     assert bits(decode(value, schema, AT)) == bits(frame)
     foreign = [tuple(row.values()) for row in fastavro.reader(io.BytesIO(value))]  # type: ignore[union-attr]
     assert bits(pl.DataFrame(foreign, schema=schema.polars, orient="row")) == bits(frame)
+
+
+@given(
+    st.tuples(st.integers(-9, 9), st.none() | WIDE, st.none() | st.binary(max_size=40), WIDE, st.binary(max_size=40))
+)
+def test_cells_that_are_cut_out_of_a_large_row_come_back_exactly(row: tuple[object, ...]) -> None:
+    schema = schema_of("integer", "text", "bytea", "jsonb", "bytea")
+    data = (",".join(map(printed, row)) + "\n").encode()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch, "LARGE_ROW_BYTES", 9)
+        frame = parse_csv(bytearray(data), schema, rows=1)
+
+    assert frame.rows() == [row]
+
+
+@given(frames())
+def test_large_rows_are_encoded_as_all_others(case: tuple[WireSchema, pl.DataFrame]) -> None:
+    schema, frame = case
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch, "LARGE_ROW_BYTES", -1)
+        value = encode(frame, schema)
+
+    assert bits(decode(value, schema, AT)) == bits(frame)
+    foreign = [tuple(row.values()) for row in fastavro.reader(io.BytesIO(value))]  # type: ignore[union-attr]
+    assert bits(pl.DataFrame(foreign, schema=schema.polars, orient="row")) == bits(frame)
+
+
+def test_a_damaged_large_row_is_refused() -> None:
+    for data in (b'1,"' + b"x" * 300_000, b"1," + b"z" * 300_000 + b"\n", b"1,\\x0" + b"g" * 300_000 + b"\n"):
+        with pytest.raises(SourceError, match="is not rows of its 2 columns"):
+            parse_csv(data, schema_of("integer", "bytea"), rows=1)
 
 
 @given(frames(), st.data())
