@@ -21,7 +21,7 @@ from runtime.control import check_topics, read_control
 from runtime.kafka import Admin, TopicSpec, Transactions
 from runtime.keyring import Keyring
 from runtime.postgres import Connection, open_source
-from runtime.reporting import GenerationEnded, GenerationStarted, Notice, Report, Warned
+from runtime.reporting import GenerationEnded, GenerationStarted, Notice, Report, Waiting, Warned
 from runtime.settings import KafkaSettings, SourceSettings
 from schemas.avro import control_topic, topic_name
 from schemas.catalogue import Catalogue, Table
@@ -111,7 +111,7 @@ def run_snapshot(places: Places, wish: Wish, report: Report) -> Outcome | None:
         if not snapshot.state.system_identifier:
             report(Notice("pg_control_system() may not be read: whether a resume meets the same server is not checked"))
         admin = Admin(places.kafka)
-        admin.ping()
+        admin.ping(lambda what: report(Waiting(what)))
         with _sink(places, wish) as sink:
             control = read_control(places.kafka, migration.log.prefix, migration.tenant, places.keyring)
             specs = topic_specs(migration, snapshot.tables)

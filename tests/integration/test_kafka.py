@@ -189,6 +189,16 @@ def test_a_broker_that_is_not_there_is_named_with_the_reason() -> None:
     assert "KAFKA_BOOTSTRAP_SERVERS" in refused.value.hint
 
 
+def test_a_broker_that_does_not_answer_is_told_while_it_is_waited_for() -> None:
+    told: list[str] = []
+
+    with pytest.raises(LogError, match="the brokers do not answer"):
+        Admin(KafkaSettings("127.0.0.1:1"), timeout_s=3.0).ping(told.append)
+
+    (waiting,) = told
+    assert "127.0.0.1:1" in waiting
+
+
 @pytest.mark.parametrize(("name", "value"), [("bogus.key", "s3cret"), ("security.protocol", "s3cret")])
 def test_a_wrong_client_property_is_named_and_its_value_is_not(bootstrap: str, name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=name) as refused:

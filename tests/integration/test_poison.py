@@ -415,3 +415,67 @@ def test_records_deleted_while_a_consumer_runs_end_it_by_name(world: World) -> N
         world.run(report=delete_what_waits)
 
     assert world.rows("SELECT id FROM tenant.sales") != [1, 2]
+
+
+def test_rows_that_were_set_aside_come_back_by_retry_once_their_record_can_be_read(
+    world: World, consumer: Callable[..., str]
+) -> None:
+    log = world.log(SHOPS)
+    log.begin()
+    log.whole("shops", rows(1, 2), rows(3))
+    log.end()
+    with pytest.MonkeyPatch.context() as reading:
+        reading.setattr("consumer.prepare.open_value", lambda *_: b"as with the wrong key")
+        with pytest.raises(PartitionsStopped):
+            world.run()
+    stops = world.progress().stops
+    consumer("quarantine", "skip", *map(position, stops), "--yes")
+    progress = world.run()
+    assert progress.newest is not None
+    assert (progress.newest.whole, progress.tables[1, "shops"].quarantined) == (False, 3)
+
+    consumer("quarantine", "retry")
+
+    progress = world.progress()
+    assert world.rows("SELECT id FROM tenant.shops ORDER BY id") == [1, 2, 3]
+    assert progress.newest is not None
+    assert (progress.newest.whole, progress.tables[1, "shops"].applied) == (True, 3)
+
+
+def test_replay_gets_a_table_out_whose_count_in_the_target_is_at_fault(
+    world: World, consumer: Callable[..., str]
+) -> None:
+    log = world.log(SHOPS)
+    log.begin()
+    log.start("shops")
+    log.batch("shops", rows(1))
+    log.settle()
+
+    def stop_when_applied(fact: object) -> None:
+        if isinstance(fact, BatchesApplied):
+            former.stop.set()
+
+    former = world.worker(report=stop_when_applied)
+    former.run()
+    world.make("UPDATE replicator.positions SET applied = applied + 1, batches = batches + 1 WHERE partition = 0")
+    log.finish("shops")
+    log.end()
+    with pytest.raises(PartitionsStopped, match="1 rows in 1 batches here, 2 rows in 2 batches were applied"):
+        world.run()
+
+    consumer("replay", "--table", "shops", "--yes")
+
+    assert world.progress().stops == ()
+    progress = world.run()
+    assert (progress.tables[1, "shops"].published, progress.tables[1, "shops"].applied) == (1, 1)
+
+
+def test_only_what_has_stopped_can_be_skipped(world: World, consumer: Callable[..., str]) -> None:
+    log = world.log(SHOPS)
+    log.begin()
+    log.whole("shops", rows(1))
+    log.end()
+    world.run()
+
+    assert "no partition has stopped there" in consumer("quarantine", "skip", f"{log._prefix}.shops-0@1", code=2)
+    assert "no position" in consumer("quarantine", "skip", "shops", code=2)
