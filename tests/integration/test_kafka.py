@@ -177,7 +177,7 @@ def test_records_of_others_and_of_other_formats_are_refused_by_position(
 
     with pytest.raises(UnknownFormat, match=f"{topic}-0@0: record of format 2"):
         list(read_all(kafka, topic, partitions=[0]))
-    with pytest.raises(LogError, match="belongs to log l, not to m"):
+    with pytest.raises(LogError, match="belongs to another log, not to m"):
         list(read_all(kafka, topic, partitions=[1], log="m"))
     assert issubclass(UnknownFormat, ContractError)
 
