@@ -33,6 +33,8 @@ def await_log(session: Session, stop: StopFlag, say_waiting: Callable[[str], Non
             return None
     control = ControlReader(session)
     control.catch_up()
+    if not control.state.generations:
+        _see_unknown(session)
     while not control.state.generations:
         say_waiting(f"the first snapshot (topic {topic})")
         if stop.wait(BEGINS_S):
@@ -44,16 +46,16 @@ def await_log(session: Session, stop: StopFlag, say_waiting: Callable[[str], Non
 
 
 def _see_unknown(session: Session) -> None:
-    """There is no log: fine, unless the target has rows of one.
+    """There is no log, or an empty one: fine, unless the target has rows of one.
 
     Raises:
-        LogError: it has; the topics were deleted.
+        LogError: it has; the topics were deleted, or made anew.
     """
     with session.connect() as connection:
         progress = read_progress(connection, session.tenant)
     if progress is not None and progress.generations:
         raise LogError(
-            f"topic {control_topic(session.prefix)} is gone, and the target has generation "
+            f"topic {control_topic(session.prefix)} is gone or empty, and the target has generation "
             f"{max(progress.generations)} of tenant {session.tenant} from it",
             hint="if the move is over, nothing is to be done; to start over: `consumer rollback`, then "
             "`producer snapshot`",
