@@ -16,6 +16,7 @@ import psycopg
 from psycopg import errors
 
 from consumer.aside import inheritance, swap_deferrable_key
+from consumer.own_parts import make_own_parts
 from consumer.target import Target
 from runtime.postgres import explain, is_transient
 from runtime.progress import ForeignKeyProgress
@@ -60,6 +61,7 @@ def post_data(target: Target, doubts: Doubts, report: Report) -> tuple[ForeignKe
                 _indexes(target, table, report)
                 _late_checks(target, table)
                 report(IndexesMade(table.name))
+            make_own_parts(target, doubts.about, report)
             keys = foreign_keys(target, doubts, report)
             _join_parents(target)
         _sequences(target)

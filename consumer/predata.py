@@ -7,15 +7,16 @@ The caller holds the tenant's advisory lock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import psycopg
 from psycopg import errors
 
 from consumer.aside import drop_secondary, leave_parents, open_identities, plain_key
 from consumer.ours import see_ours
+from consumer.own_parts import drop_own_parts
 from consumer.partitions import make_partitions, see_partitions
-from consumer.target import Target, is_empty, relation_exists
+from consumer.target import Target, is_empty, relation_exists, relations
 from consumer.theirs import see_theirs
 from runtime.postgres import explain, is_transient, use_schema
 from runtime.rehearsal import find_lacking
@@ -44,26 +45,27 @@ def pre_data(target: Target, report: Report) -> Mapping[str, bool]:
                 _see_definitions(target)
             _extensions(target)
             use_schema(connection, target.schema)
+            before = relations(target)
             if target.is_ours:
                 _collations(target)
                 for item in target.catalogue.types:
                     _type(target, item)
                 for table in target.catalogue.tables:
-                    _table(target, table, report)
+                    _table(target, table, before, report)
                 see_partitions(target)
-                drop_secondary(target)
+                there = [table for table in target.catalogue.tables if table.name in before]
+                drop_secondary(target, there)
+                drop_own_parts(target)
                 leave_parents(target)
-                for table in target.catalogue.tables:
+                for table in there:
                     plain_key(target, table)
         if target.is_ours:
             see_ours(target)
         else:
-            there = [table for table in target.catalogue.tables if relation_exists(target, table.name)]
-            empty = {table.name: is_empty(target, table) for table in there}
+            empty = {item.name: is_empty(target, item) for item in target.catalogue.tables if item.name in before}
             see_theirs(connection, target.schema, target.catalogue, target.mappings, empty)
-        for table in target.catalogue.tables:
-            open_identities(target, table)
-        return {table.name: is_empty(target, table) for table in target.catalogue.tables}
+        open_identities(target, *target.catalogue.tables)
+        return {item.name: item.name not in before or is_empty(target, item) for item in target.catalogue.tables}
     except psycopg.Error as error:
         if is_transient(error):
             raise
@@ -144,13 +146,15 @@ def _type(target: Target, item: UserType) -> None:
             target.connection.execute(statement.encode())
 
 
-def _table(target: Target, table: Table, report: Report) -> None:
+def _table(target: Target, table: Table, before: Collection[str], report: Report) -> None:
     connection, mapping = target.connection, target.mappings[table.name]
-    if relation_exists(target, table.name):
+    if table.name in before:
         make_partitions(target, table)
         return
     for column in definitions.serial_columns(table):
-        if not relation_exists(target, column.sequence or ""):
+        if column.sequence not in before and (
+            column.owns_sequence or not relation_exists(target, column.sequence or "")
+        ):
             connection.execute(definitions.create_sequence(column).encode())
     connection.execute(definitions.create_table(mapping, server_version=connection.info.server_version).encode())
     make_partitions(target, table)

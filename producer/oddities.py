@@ -156,6 +156,15 @@ def _of_shape(table: Table, facts: Facts, migration: Migration) -> Iterator[Oddi
             table=table.name,
             text=f"is partitioned; its {len(table.partitions)} partitions are made in the target as in the source",
         )
+    for part in table.partitions:
+        for own in part.own:
+            if own.kind == "expression":
+                yield Oddity(
+                    severity=Severity.ERROR,
+                    table=table.name,
+                    text=f'its partition "{part.name}" computes "{own.name}" otherwise than the table: that cannot be made in the target',
+                    hint="make the expressions the same in the source, or leave the table out",
+                )
     if facts.is_unlogged:
         yield Oddity(
             severity=Severity.NOTICE,
@@ -255,6 +264,15 @@ def _of_keys(table: Table, moved: set[str]) -> Iterator[Oddity]:
             table=table.name,
             text=f"has no primary key; {_list(table.key)} names its rows (unique, not null)",
         )
+    for part in table.partitions:
+        for own in part.own:
+            if own.kind == "foreign key" and own.parent not in moved:
+                yield Oddity(
+                    severity=Severity.WARNING,
+                    table=table.name,
+                    text=f'the foreign key "{own.name}" of its partition "{part.name}" points at "{own.parent}", which is not moved: the key is not made',
+                    hint=_way_to(own.parent),
+                )
     for key in table.foreign_keys:
         if key.parent not in moved:
             yield Oddity(

@@ -170,7 +170,7 @@ def _end(plan: Plan, console: Console) -> None:
         console.print("Nothing was written. Next: producer snapshot --dry-run, then producer snapshot")
 
 
-_IRREGULAR = {"policy": "policies", "view": "views", "statistics": "statistics"}
+_IRREGULAR = {"policy": "policies", "identity": "identities", "view": "views", "statistics": "statistics"}
 
 
 def _many(noun: str, number: int) -> str:

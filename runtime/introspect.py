@@ -26,6 +26,7 @@ from schemas.catalogue import (
     Identity,
     Index,
     Key,
+    OwnPart,
     Partition,
     Table,
     UserType,
@@ -158,6 +159,7 @@ class Survey:
                     table,
                     foreign_keys=tuple(key for key in table.foreign_keys if key.parent in names),
                     inherits=tuple(parent for parent in table.inherits if parent in names),
+                    partitions=tuple(_within(part, names) for part in table.partitions),
                 )
                 for table in moved
             ),
@@ -193,6 +195,11 @@ class Survey:
             *check_migration(migration, self.catalogue(migration), known),
             *check_left_out(migration, whole),
         ]
+
+
+def _within(part: Partition, moved: Collection[str]) -> Partition:
+    """The partition without foreign keys of its own that point at tables that are not moved."""
+    return replace(part, own=tuple(own for own in part.own if own.kind != "foreign key" or own.parent in moved))
 
 
 def _told(thing: Thing) -> str:
@@ -276,7 +283,7 @@ def read_survey(
     tables: list[Table] = []
     facts: dict[tuple[str, str], Facts] = {}
     types: dict[int, FoundType] = {}
-    not_moved: list[tuple[str, str]] = []
+    left: list[tuple[str, str, str]] = []
     collations: dict[str, Collation] = {}
     collation_things: list[Thing] = []
     names = _names(connection, wanted, rename, side)
@@ -296,7 +303,9 @@ def read_survey(
                 thing = _thing("collation", schema, row["name"], names, ("collation",))
                 collation_things.append(thing)
                 collations.setdefault(thing.name, Collation(name=thing.name, definition=row["definition"]))
-            not_moved.extend((row["kind"], row["name"]) for row in _rows(connection, _sql("not_moved", schema), side))
+            left.extend(
+                (schema, row["kind"], row["name"]) for row in _rows(connection, _sql("not_moved", schema), side)
+            )
         connection.execute("SELECT set_config('search_path', %s, false)", (before,))
     except psycopg.Error as error:
         raise explain(error, f"{side}: reading the catalogue", side=side) from None
@@ -305,9 +314,21 @@ def read_survey(
         tables=tuple(tables),
         facts=facts,
         types=types,
-        not_moved=tuple(dict.fromkeys(not_moved)),
+        not_moved=_not_moved(left, facts.values()),
         collations=tuple(collations.values()),
         collation_things=tuple(collation_things),
+    )
+
+
+def _not_moved(left: Iterable[tuple[str, str, str]], facts: Iterable[Facts]) -> tuple[tuple[str, str], ...]:
+    """Kinds and names of what stays; partitions of another schema's table come with that, when it is looked into."""
+    come = {(thing.schema, thing.source_name) for fact in facts for thing in fact.things if thing.kind == "partition"}
+    return tuple(
+        dict.fromkeys(
+            (kind, name)
+            for schema, kind, name in left
+            if not (kind.startswith("partition ") and (schema, name) in come)
+        )
     )
 
 
@@ -336,9 +357,9 @@ def _thing(kind: str, schema: str, name: str, names: Names, spaces: tuple[Space,
 def _tables(
     connection: Connection, schema: str, names: Names, schemas: Collection[str], side: Side
 ) -> Iterator[tuple[Table, Facts]]:
-    columns, constraints, indexes, needs, partitions = (
+    columns, constraints, indexes, needs, partitions, own_parts = (
         _by_table(_rows(connection, _sql(name, schema), side))
-        for name in ("columns", "constraints", "indexes", "needs", "partitions")
+        for name in ("columns", "constraints", "indexes", "needs", "partitions", "own_parts")
     )
     for row in _rows(connection, _sql("tables", schema), side):
         oid = row["oid"]
@@ -353,6 +374,7 @@ def _tables(
                     constraints.get(oid, []),
                     indexes=indexes.get(oid, []),
                     partitions=partitions.get(oid, []),
+                    own_parts=own_parts.get(oid, []),
                     source=source,
                 ),
                 schema=schema,
@@ -374,7 +396,12 @@ def _tables(
                     if column["sequence"] and column["type"].partition("(")[0] not in _COUNTED
                 ),
                 things=tuple(
-                    _things(source, own, (*constraints.get(oid, []), *indexes.get(oid, [])), partitions.get(oid, []))
+                    _things(
+                        source,
+                        own,
+                        (*constraints.get(oid, []), *indexes.get(oid, [])),
+                        (*partitions.get(oid, []), *own_parts.get(oid, [])),
+                    )
                 ),
             ),
         )
@@ -409,7 +436,11 @@ def _things(
     schema, names = source.schema, source.names
     yield _thing("table", schema, source.table, names, ("relation", "type"))
     for part in partitions:
-        yield _thing("partition", part["schema"], part["name"], names, ("relation", "type"))
+        kind = part.get("kind", "partition")
+        if kind == "partition":
+            yield _thing("partition", part["schema"], part["name"], names, ("relation", "type"))
+        elif kind.startswith("index") or (part["definition"] or "").startswith(("PRIMARY", "UNIQUE", "EXCLUDE")):
+            yield _thing("index", part["schema"], part["name"], names)
     for row in behind:
         if row.get("kind", "i") in {"i", "p", "u", "x"}:
             yield _thing("index", schema, row["name"], names)
@@ -425,6 +456,7 @@ def _table(
     *,
     indexes: list[Row],
     partitions: list[Row],
+    own_parts: list[Row],
     source: _Source,
 ) -> Table:
     by_kind: dict[str, list[Row]] = {}
@@ -460,6 +492,11 @@ def _table(
                 parent=source.names.of(part["parent_schema"], part["parent"]),
                 bound=source.text(part["bound"]),
                 partition_by=part["partition_by"] and source.text(part["partition_by"]),
+                own=tuple(
+                    _own_part(row, source)
+                    for row in own_parts
+                    if (row["schema"], row["partition"]) == (part["schema"], part["name"])
+                ),
             )
             for part in partitions
         ),
@@ -508,6 +545,25 @@ def _foreign_key(row: Row, source: _Source) -> ForeignKey:
         validated=row["is_validated"],
         deferrable=row["is_deferrable"],
     )
+
+
+def _own_part(row: Row, source: _Source) -> OwnPart:
+    """One row of `own_parts.sql`; names of a partition's indexes and keys are of its own schema."""
+    schema, kind, definition = row["schema"], row["kind"], row["definition"] or ""
+    name, parent = row["name"], row["parent"] or ""
+    if kind == "index":
+        definition = source.names.index(schema, row["partition"], definition)
+    else:
+        definition = source.names.text(definition, (schema, row["partition"]))
+    if kind in {"index", "index name"} or definition.startswith(("PRIMARY", "UNIQUE", "EXCLUDE")):
+        name = source.names.of(schema, name)
+    if parent:
+        parent = (
+            source.other(row["parent_schema"], parent)
+            if kind == "foreign key"
+            else source.names.of(row["parent_schema"], parent)
+        )
+    return OwnPart(kind=kind, name=name, definition=definition, parent=parent)
 
 
 def _constraint(row: Row, name: str, source: _Source) -> Constraint:

@@ -20,6 +20,7 @@ from schemas.sql import quote_qualified
 
 Identity = Literal["", "always", "by default"]
 TypeKind = Literal["enum", "domain", "composite", "range"]
+PartKind = Literal["constraint", "foreign key", "index", "index name", "default", "expression", "not null", "unlogged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,20 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPart:
+    """What one partition has otherwise than its table; `name` is a constraint's, an index's or a column's.
+
+    `definition` is what follows ADD CONSTRAINT name, a whole CREATE INDEX, or a default ("" for none). An
+    "index name" is what the partition calls its share of the index `parent`.
+    """
+
+    kind: PartKind
+    name: str
+    definition: str = ""
+    parent: str = ""  # the table that a foreign key points at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
     """One partition, at any depth, after those it hangs on; `bound` is what follows PARTITION OF parent."""
 
@@ -107,6 +122,7 @@ class Partition:
     parent: str
     bound: str
     partition_by: str | None = None  # what follows PARTITION BY, when it has partitions itself
+    own: tuple[OwnPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +208,8 @@ class Table:
     @property
     def parents(self) -> frozenset[str]:
         """Tables that its foreign keys point at; itself left out, because that puts no order on tables."""
-        return frozenset(key.parent for key in self.foreign_keys) - {self.name}
+        own = {part.parent for item in self.partitions for part in item.own if part.kind == "foreign key"}
+        return frozenset({key.parent for key in self.foreign_keys} | own) - {self.name}
 
     @property
     def stored(self) -> tuple[Column, ...]:
@@ -259,9 +276,12 @@ def _table(plain: Mapping[str, Any]) -> Table:
         "checks": Constraint,
         "exclusions": Constraint,
         "indexes": Index,
-        "partitions": Partition,
     }.items():
         parts[name] = tuple(kind(**_tuples(item)) for item in parts.get(name, ()))
+    parts["partitions"] = tuple(
+        Partition(**{**part, "own": tuple(OwnPart(**own) for own in part.get("own", ()))})
+        for part in parts.get("partitions", ())
+    )
     if parts["primary_key"] is not None:
         parts["primary_key"] = Key(**_tuples(parts["primary_key"]))
     return Table(**_tuples(parts))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from schemas.catalogue import Column, Constraint, ForeignKey, Index, Key, Table, UserType
+from schemas.catalogue import Column, Constraint, ForeignKey, Index, Key, OwnPart, Partition, Table, UserType
 from schemas.envelope import ENVELOPE_CHECK
 from schemas.mapping import ColumnMapping, TableMapping, Treatment
 from schemas.sql import quote_ident, quote_literal
@@ -67,6 +67,36 @@ def create_partitions(table: Table) -> tuple[Named, ...]:
         )
         for item in table.partitions
     )
+
+
+def own_parts(mapping: TableMapping, partition: Partition) -> tuple[OwnPart, ...]:
+    """What a partition has otherwise than its table and still means something."""
+    changed = changed_columns(mapping)
+    return tuple(
+        part
+        for part in partition.own
+        if not mentions_any(part.definition, changed) and not (part.kind == "default" and part.name in changed)
+    )
+
+
+def make_own_part(partition: str, part: OwnPart) -> str:
+    """The statement that gives a partition something of its own."""
+    table, name = f"ALTER TABLE {quote_ident(partition)}", quote_ident(part.name) if part.name else ""
+    match part.kind:
+        case "constraint" | "foreign key":
+            return f"{table} ADD CONSTRAINT {name} {part.definition}"
+        case "index":
+            return part.definition
+        case "default":
+            return f"{table} ALTER COLUMN {name} " + (
+                f"SET DEFAULT {part.definition}" if part.definition else "DROP DEFAULT"
+            )
+        case "not null":
+            return f"{table} ALTER COLUMN {name} SET NOT NULL"
+        case "unlogged":
+            return f"{table} SET UNLOGGED"
+        case _:
+            raise ValueError(f"a partition is not given its {part.kind} by a statement")
 
 
 def envelope_name(column: str) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from schemas.catalogue import Catalogue, Column, Constraint, Index, Key, Table, UserType
+from schemas.catalogue import Catalogue, Column, Constraint, Index, Key, Partition, Table, UserType
 from schemas.deferred import constraint_of
 from schemas.mapping import ColumnMapping, TableMapping, Treatment
 from validator.verdict import Difference, Finding, Kind, Layer
@@ -56,6 +56,7 @@ def compare_schema(
     else:
         if not is_theirs:
             problems += _shape(table, target)
+            problems += _own_parts(mapping, target)
         problems += _columns(mapping, target, is_theirs=is_theirs)
         problems += _keys(mapping, target, _at_once if is_theirs else str)
         problems += _foreign_keys(table, target, _at_once if is_theirs else _without_state)
@@ -132,14 +133,41 @@ def _bare(type_: str) -> str:
 def _shape(table: Table, target: Table) -> Iterator[tuple[str, str]]:
     if target.partition_by != table.partition_by:
         yield "", f"is partitioned by {target.partition_by or 'nothing'}, must be by {table.partition_by or 'nothing'}"
-    elif set(target.partitions) != set(table.partitions):
-        names = sorted({item.name for item in {*target.partitions} ^ {*table.partitions}})
+    elif {*map(_bound, target.partitions)} != {*map(_bound, table.partitions)}:
+        names = sorted({item[0] for item in {*map(_bound, target.partitions)} ^ {*map(_bound, table.partitions)}})
         yield "", f"its partitions are not those of the source: {', '.join(names)}"
     if target.unlogged != table.unlogged:
         yield "", f"is {'' if target.unlogged else 'not '}unlogged, must {'' if table.unlogged else 'not '}be"
     if target.inherits != table.inherits:
         there, here = ", ".join(target.inherits) or "nothing", ", ".join(table.inherits) or "nothing"
         yield "", f"inherits from {there}, must from {here}"
+
+
+def _bound(part: Partition) -> tuple[str, str, str, str | None]:
+    return part.name, part.parent, part.bound, part.partition_by
+
+
+def _own_parts(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
+    """What single partitions have otherwise than their table, and what is in the target only."""
+    changed = {column.name for column in mapping.columns if column.treatment is not Treatment.CLEAR}
+    there = {part.name: part.own for part in target.partitions}
+    for part in mapping.table.partitions:
+        found = set(there.get(part.name, ()))
+        inherited = {
+            own.parent for own in found if own.kind == "index name"
+        }  # those over encrypted columns are not made
+        wanted = {
+            own
+            for own in part.own
+            if not (own.kind == "index name" and own.parent not in inherited)
+            and not mentions(own.definition, changed)
+            and not (own.kind == "default" and own.name in changed)
+        }
+        for own in sorted(wanted - found, key=repr):
+            yield "", f'partition "{part.name}": its own {own.kind} {own.name} is missing {own.definition}'.rstrip()
+        for own in sorted(found - wanted, key=repr):
+            if own.kind != "index name":
+                yield "", f'partition "{part.name}": {own.kind} {own.name} is in the target only'
 
 
 def _columns(mapping: TableMapping, target: Table, *, is_theirs: bool) -> Iterator[tuple[str, str]]:

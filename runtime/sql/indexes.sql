@@ -1,7 +1,8 @@
 -- Indexes that back no constraint, of the tables of the first schema on the search_path.
 SELECT i.indrelid::bigint AS oid,
        x.relname::text AS name,
-       replace(pg_get_indexdef(i.indexrelid, 0, true), ' ON ONLY ', ' ON ') AS definition,
+       CASE WHEN i.indisvalid THEN replace(pg_get_indexdef(i.indexrelid, 0, true), ' ON ONLY ', ' ON ')  -- else some partitions lack it
+            ELSE pg_get_indexdef(i.indexrelid, 0, true) END AS definition,
        i.indisunique AS is_unique,
        i.indpred IS NOT NULL AS is_partial,
        CASE WHEN 0 = ANY (i.indkey::int2[]) THEN ARRAY[]::text[] ELSE ARRAY(

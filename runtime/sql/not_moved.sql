@@ -15,7 +15,7 @@ FROM (
     UNION ALL
     SELECT 'trigger', c.relname || '.' || t.tgname, 'pg_trigger'::regclass, t.oid
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid, mine
-    WHERE c.relnamespace = mine.oid AND NOT t.tgisinternal AND NOT c.relispartition
+    WHERE c.relnamespace = mine.oid AND NOT t.tgisinternal AND t.tgparentid = 0
     UNION ALL
     SELECT 'row security policy', c.relname || '.' || p.polname, 'pg_policy'::regclass, p.oid
     FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid, mine WHERE c.relnamespace = mine.oid
@@ -31,6 +31,14 @@ FROM (
     FROM pg_description d JOIN pg_class c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass
     LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0, mine
     WHERE c.relnamespace = mine.oid AND c.relkind IN ('r', 'p')
+    UNION ALL
+    SELECT CASE WHEN c.reloftype <> 0 THEN 'tie of a table to its type' ELSE 'replica identity' END, c.relname::text, 'pg_class'::regclass, c.oid
+    FROM pg_class c, mine
+    WHERE c.relnamespace = mine.oid AND c.relkind IN ('r', 'p') AND (c.reloftype <> 0 OR c.relreplident IN ('f', 'n', 'i'))
+    UNION ALL
+    SELECT 'partition of a table elsewhere', c.relname::text, 'pg_class'::regclass, c.oid
+    FROM pg_class c JOIN pg_class root ON root.oid = pg_partition_root(c.oid), mine
+    WHERE c.relnamespace = mine.oid AND c.relispartition AND root.relnamespace <> mine.oid
     UNION ALL
     SELECT 'publication', p.pubname::text, 'pg_publication'::regclass, p.oid
     FROM pg_publication p, mine

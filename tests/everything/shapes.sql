@@ -187,3 +187,23 @@ DO $$ BEGIN
     END IF;
   END IF;
 END $$;
+
+-- partitions that differ from their table, and from each other
+CREATE TABLE differing (id bigint, day date, up_day date, up bigint, status text DEFAULT 'new', PRIMARY KEY (day, id)) PARTITION BY RANGE (day, id);
+CREATE TABLE differing_1 (status text DEFAULT 'old', junk integer, id bigint NOT NULL, up bigint REFERENCES parent (id), day date NOT NULL, up_day date, CONSTRAINT own_check CHECK (id > 0), CONSTRAINT own_unique UNIQUE (id), CONSTRAINT "old key" PRIMARY KEY (day, id));
+ALTER TABLE differing_1 DROP junk;
+CREATE INDEX own_index ON differing_1 (status) WHERE status <> 'x';
+CREATE INDEX "attached under its own name" ON differing_1 (status);
+CREATE UNIQUE INDEX own_unique_index ON differing_1 (id, status);
+CREATE INDEX differing_status ON differing (status);
+ALTER TABLE differing ATTACH PARTITION differing_1 FOR VALUES FROM (MINVALUE, MINVALUE) TO ('2025-01-01', MINVALUE);
+CREATE TABLE differing_2 PARTITION OF differing FOR VALUES FROM ('2025-01-01', MINVALUE) TO ('2026-01-01', MINVALUE) PARTITION BY HASH (id);
+CREATE TABLE differing_2_0 PARTITION OF differing_2 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE differing_2_1 PARTITION OF differing_2 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+ALTER TABLE differing_2_1 ALTER status SET NOT NULL, ALTER status DROP DEFAULT;
+CREATE INDEX own_of_two ON differing_2 (up);
+CREATE UNLOGGED TABLE differing_3 PARTITION OF differing FOR VALUES FROM ('2026-01-01', MINVALUE) TO (MAXVALUE, MAXVALUE);
+CREATE INDEX of_none ON ONLY differing (up);
+ALTER INDEX differing_3_pkey RENAME TO differing_2_0_pkey_;
+ALTER TABLE differing ADD CONSTRAINT differing_self FOREIGN KEY (up_day, up) REFERENCES differing (day, id);
+INSERT INTO differing SELECT n, date '2024-06-01' + n * 30, NULL, CASE WHEN n < 5 THEN n END FROM generate_series(1, 40) n;

@@ -29,3 +29,5 @@ INSERT INTO nothing VALUES (1, 'no longer'); DELETE FROM fewer WHERE id = 2; UPD
 UPDATE columns_1590 SET c1590 = 7, c2 = 5; INSERT INTO columns_1590 (c1) VALUES (9);
 -- the names of the keys that PostgreSQL makes for each partition go by the order in which they are made
 ALTER TABLE of_partitioned DROP CONSTRAINT of_partitioned_day_range_id_fkey, ADD FOREIGN KEY (day, range_id) REFERENCES by_range;
+UPDATE differing SET id = 100 - id WHERE day < '2024-12-01';
+UPDATE differing SET up_day = day, up = id WHERE day > '2025-06-01';

@@ -18,8 +18,7 @@ ALTER DOMAIN "Sales Dept".code RENAME TO "Sales Dept_code";
 ALTER TABLE "Sales Dept".only_here RENAME TO "Sales Dept_only_here";
 ALTER TABLE not_looked_into.parts RENAME TO not_looked_into_parts;
 ALTER TABLE plain RENAME TO "plain renamed";
--- as PostgreSQL names the keys of partitions that it makes
-ALTER INDEX b.parts_pkey RENAME TO b_parts_pkey;
+ALTER INDEX b.parts_pkey RENAME TO "b parts pkey";
 ALTER INDEX "Sales Dept".parts_pkey RENAME TO "Sales Dept_parts_pkey";
 ALTER INDEX not_looked_into.parts_pkey RENAME TO not_looked_into_parts_pkey;
 DO $$

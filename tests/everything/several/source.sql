@@ -42,6 +42,8 @@ CREATE TABLE parts (id integer, m b.mood, PRIMARY KEY (id, m)) PARTITION BY LIST
 CREATE TABLE b.parts PARTITION OF public.parts FOR VALUES IN ('other');
 CREATE TABLE "Sales Dept".parts PARTITION OF public.parts DEFAULT PARTITION BY RANGE (id);
 CREATE TABLE not_looked_into.parts PARTITION OF "Sales Dept".parts FOR VALUES FROM (0) TO (100);
+CREATE INDEX parts_own ON b.parts (m) WHERE m = 'other'::b.mood;
+ALTER TABLE not_looked_into.parts ALTER m SET DEFAULT 'ok';
 CREATE TABLE of_parts (id integer, m b.mood, FOREIGN KEY (id, m) REFERENCES parts);
 CREATE TABLE animal (id integer PRIMARY KEY, m b.mood);
 CREATE TABLE b.animal (tail boolean) INHERITS (public.animal);
