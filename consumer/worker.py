@@ -17,10 +17,12 @@ from consumer import generation
 from consumer.arrival import await_log
 from consumer.flow import Flow
 from consumer.gate import Gate
+from consumer.lag import offsets_behind
 from consumer.last_chance import LastChance
 from consumer.link import Link
 from consumer.membership import Membership
 from consumer.session import Session
+from consumer.stall import Patience
 from consumer.stops import PartitionsStopped, nothing_moves
 from consumer.writer import Limits, Writer
 from runtime import ownership
@@ -29,7 +31,7 @@ from runtime.health import Heartbeat
 from runtime.kafka import Partition
 from runtime.postgres import use_schema
 from runtime.progress import GenerationState, Progress, read_progress
-from runtime.reporting import Report, TableTotals, Waiting
+from runtime.reporting import Report, TableTotals, Waiting, Warned
 from runtime.shutdown import StopFlag
 from schemas.errors import TargetError
 from schemas.records import Poisoned
@@ -68,6 +70,7 @@ class Worker:
         self._loading = 0  # the generation that this process knows to be loading
         self._totals: set[tuple[int, str, int | None]] = set()
         self._waiting = ""
+        self._patience = Patience()
 
     def run(self) -> Progress | None:
         """Apply the log until stopped, or until complete; returns the progress at the end.
@@ -134,10 +137,12 @@ class Worker:
                 generation.begin(self.session, connection, self.report)
             progress = self._read()
         elif running is not None and Gate(progress).is_loaded(running) and not self._flow.is_busy:
-            if not self._finish(running.generation):
-                self._looked_at = time.monotonic()
-                return self._read()
+            is_ended = self._finish(running.generation)
             progress = self._read()
+            if not is_ended:
+                self._membership.gate = Gate(progress)  # a consumer that has just come has none yet
+                self._looked_at = time.monotonic()
+                return progress
         if self.options.until_complete and nothing_moves(progress):
             raise PartitionsStopped(progress)
         self._membership.gate = Gate(progress)
@@ -155,6 +160,8 @@ class Worker:
                 self._say_waiting("the next generation")
         self._membership.open_and_close()
         self._membership.tell_kafka()
+        if told := self._patience.look(progress, lambda: offsets_behind(self.session.admin(), progress)):
+            self.report(Warned(told))
         self._looked_at = time.monotonic()
         return progress
 
