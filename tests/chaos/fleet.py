@@ -25,6 +25,7 @@ from tests.conftest import READ_BY_PROGRAMS, ROOT
 TICK_S = 0.05
 BACK_OFF_S = 1.0
 POLL_INTERVAL_S = 10
+LASTING = 2
 CLOCK_AHEAD_S = 3600
 STOP_TIMEOUT_S = 40.0
 SHOWN_CHARACTERS = 3000
@@ -51,6 +52,16 @@ class Program:
     def is_alive(self) -> bool:
         """Whether it runs, or is frozen."""
         return self.process.poll() is None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has told of anything: a producer that has begun or goes on with a generation, not one that starts."""
+        return self.said.stat().st_size > 0
+
+    @property
+    def age_s(self) -> float:
+        """How long ago it was started."""
+        return time.monotonic() - self.started_at
 
     def send(self, number: signal.Signals) -> bool:
         """Signal it; False when it has ended."""
@@ -108,9 +119,9 @@ class Fleet:
         ]
 
     def start(self, consumers: int) -> None:
-        """Start the first consumers and the producer. The first consumer has a lasting identity."""
+        """Start the first consumers and the producer. The first two consumers have lasting identities."""
         for number in range(consumers):
-            self.slots.append(Slot(number, identity=f"{self.tenant}-first" if number == 0 else ""))
+            self.slots.append(Slot(number, identity=f"{self.tenant}-{number}" if number < LASTING else ""))
         for thread in self._threads:
             thread.start()
 

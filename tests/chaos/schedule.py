@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-FULL_ROUNDS = 10
+FULL_ROUNDS = 8
 STORM_S = 52.0
-KILLS_A_ROUND = 22
+KILLS_A_ROUND = 27
 
 
 class Fault(StrEnum):

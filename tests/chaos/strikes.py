@@ -18,8 +18,12 @@ from tests.chaos.schedule import Event, Fault, Network
 from tests.chaos.tally import Tally
 
 VICTIM_COMES_S = 8.0
-LATER_S = 0.3
-INTERLOPER_STARTS_S = 4.0
+PATIENCE_S = 20.0
+LATER_S = 0.25
+CONSUMER_STARTS_S = 4.0
+INTERLOPER_STAYS_S = 12.0
+
+Living = Callable[[], list[Program]]
 
 
 @dataclass
@@ -67,15 +71,23 @@ class Striker:
         }
 
     def _kill_producer(self, event: Event) -> bool:
-        victim = _victim(lambda: self.fleet.living_producers, event.whom)
-        return victim is not None and self.fleet.kill(victim)
+        """Three of four hit a producer that is at work, the others whoever is there, perhaps just starting."""
+        return self._kill(event, lambda: self.fleet.living_producers, lambda program: program.has_begun)
 
     def _kill_consumer(self, event: Event) -> bool:
-        victim = _victim(lambda: self.fleet.consumers, event.whom)
-        if victim is None or not self.fleet.kill(victim):
-            return False
-        self.consumer_kills.append(time.monotonic())
-        return True
+        hit = self._kill(event, lambda: self.fleet.consumers, lambda program: program.age_s > CONSUMER_STARTS_S)
+        if hit:
+            self.consumer_kills.append(time.monotonic())
+        return hit
+
+    def _kill(self, event: Event, living: Living, is_at_work: Callable[[Program], bool]) -> bool:
+        """Another kill may be quicker: then the next one who comes is hit."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            victim = _victim(living, event.whom, is_at_work)
+            if victim is not None and self.fleet.kill(victim):
+                return True
+        return False
 
     def _kill_all_consumers(self, event: Event) -> bool:  # noqa: ARG002
         hits = [self.fleet.kill(victim) for victim in self.fleet.consumers]
@@ -136,11 +148,15 @@ class Striker:
         return True
 
     def _same_identity(self, event: Event) -> bool:
-        identity = self.fleet.slots[0].identity
+        """Somebody takes the identity of a consumer that lives, until one of the two has ended."""
+        slots = [slot for slot in self.fleet.slots if slot.identity and slot.program is not None]
+        if not slots:
+            return False
+        slot = slots[event.whom % len(slots)]
         self.fleet.interlopers += 1
         try:
-            program = self.fleet.spawn_consumer(identity)
-            wait_until(lambda: not program.is_alive, INTERLOPER_STARTS_S + event.lasts_s)
+            program = self.fleet.spawn_consumer(slot.identity)
+            wait_until(lambda: not program.is_alive or slot.is_held, INTERLOPER_STAYS_S + event.lasts_s)
             self.fleet.end_interloper(program)
         finally:
             self.fleet.interlopers -= 1
@@ -166,12 +182,13 @@ class Striker:
         return True
 
 
-def _victim(living: Callable[[], list[Program]], whom: int) -> Program | None:
-    """Whom to hit. Somebody who is not there yet is waited for, and hit some while after the start."""
-    if not living():
-        wait_until(lambda: bool(living()), VICTIM_COMES_S)
+def _victim(living: Living, whom: int, is_at_work: Callable[[Program], bool] = lambda _: True) -> Program | None:
+    """Whom to hit: mostly somebody at work, who is waited for and hit some while later."""
+    wanted = is_at_work if whom % 4 else lambda _: True
+    if not any(map(wanted, living())):
+        wait_until(lambda: any(map(wanted, living())), VICTIM_COMES_S)
         time.sleep(whom * LATER_S)
-    found = living()
+    found = [program for program in living() if wanted(program)] or living()
     return found[whom % len(found)] if found else None
 
 
