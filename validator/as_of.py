@@ -31,6 +31,7 @@ from validator.decrypt import Decryption
 from validator.drill import ByDecrypting, InSql
 from validator.from_log import FromLog, LogFetcher, LogState, Part, scan_log
 from validator.generation import Quarantine, look_at_published
+from validator.instants import with_instants
 from validator.plan import TablePlan, table_plan
 from validator.published import LogGap, TableLog, state_readings
 from validator.scan import Scan, Wanted, scan
@@ -159,13 +160,19 @@ class LogLook:
         plan = state.plan
         findings = [
             compare_counts(plan, there, here, len(self.quarantine.of(plan.name))),
-            look_at_published(self.progress, plan.name, state.log.readings[-1].finished.rows),
+            self._published(state),
             compare_envelopes(plan, there, here),
             self._compared(state, Part.CLEAR, there, here, cells),
         ]
         if Layer.CELLS in self.options.layers:
             findings.append(self._compared(state, Part.SEALED, there, here, cells))
         return findings
+
+    def _published(self, state: LogState) -> Finding:
+        finding = look_at_published(self.progress, state.plan.name, state.log.readings[-1].finished.rows)
+        return with_instants(
+            finding, state.target, state.plan, progress=self.progress, digest=self.digest, most=self.options.most
+        )
 
     def _compared(self, state: LogState, part: Part, there: Scan, here: Scan, cells: Decrypted) -> Finding:
         plan = state.plan

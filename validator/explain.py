@@ -6,42 +6,31 @@ encrypted column, and one that the migration keeps readable for a reason, is nev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import polars as pl
-import psycopg
-
-from runtime.control import open_control, read_control
+from runtime.control import read_control
 from runtime.introspect import read_checked_catalogue, read_survey
 from runtime.keyring import Keyring
-from runtime.postgres import Connection, Side, is_row_fault
-from runtime.postgres import explain as explain_error
+from runtime.postgres import Connection
 from runtime.progress import GenerationState, Progress, TableState, read_progress, read_quarantine
 from runtime.settings import KafkaSettings
-from schemas.batch import WireSchema
 from schemas.control import ControlState
 from schemas.derivation import row_digest
 from schemas.errors import ConfigurationError, Inconclusive, NotWhole
 from schemas.mapping import Treatment, table_mapping
 from schemas.migration import Migration
 from schemas.nearest import did_you_mean
-from schemas.pgtypes import text_expression
-from schemas.records import Kind, Position, TableStarted
-from schemas.snapshots import NOW_SQL, Seen, Snapshot, full_xid_sql
-from schemas.sql import quote_ident
-from validator.cells import Opener
-from validator.fetch import rows_by_key
+from schemas.snapshots import Seen, Snapshot
 from validator.generation import reason_of
-from validator.plan import TablePlan, table_plan
+from validator.one_row import Key, OneRow, RowSides
+from validator.plan import table_plan
 from validator.published import TableLog
-from validator.reason import UNDECRYPTABLE, Answer, Cells, Facts, Image, Waiting, apart, explain
+from validator.reason import UNDECRYPTABLE, Answer, Facts, Waiting, apart, explain
+from validator.row_images import RowImages
 from validator.sides import Readers, named_errors
-from validator.texts import Shaper, text_series, travelled_only
-
-Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,15 +121,6 @@ class RowLook:
             return _Row(self, source.first, target.first, progress, table).explained(typed, show_values=show_values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """The row on one side; `stamp` is the transaction that wrote it at the source, its instant in the target."""
-
-    key: Key
-    cells: dict[str, str | None] = field(repr=False)
-    stamp: str
-
-
 class _Row:
     """One table's side of it, while the connections are open."""
 
@@ -168,9 +148,16 @@ class _Row:
             )
 
     def explained(self, typed: Key, *, show_values: bool) -> Explanation:
-        key = self._printed(typed)
-        there, here = self._at_source(key), self._in_target(key)
         look = self._look
+        sides = RowSides(
+            source=self._source,
+            target=self._target,
+            plan=self._plan,
+            keyring=look.keyring,
+            tenant=look.migration.tenant,
+        )
+        key = sides.printed(typed)
+        there, here = sides.at_source(key), sides.in_target(key)
         control = read_control(look.kafka, look.migration.log.prefix, look.migration.tenant, look.keyring)
         facts = self._facts(control, key, there, here)
         return Explanation(
@@ -180,133 +167,22 @@ class _Row:
             columns=tuple(self._columns(facts, show_values=show_values)),
         )
 
-    # ---------------------------------------------------------------- the sides
-
-    def _printed(self, typed: Key) -> Key:
-        """The key as PostgreSQL prints it."""
-        table, names = self._mapping.table, self._mapping.table.key
-        if len(typed) != len(names):
-            raise ConfigurationError(
-                f'the key of "{table.name}" has {len(names)} columns ({", ".join(names)}), {len(typed)} were given',
-                hint="give each as an argument of its own; after -- where one begins with a dash",
-            )
-        columns = [table.column(name) for name in names]
-        cast = ", ".join(f"%s::{column.type} AS {quote_ident(column.name).replace('%', '%%')}" for column in columns)
-        texts = ", ".join(text_expression(column).replace("%", "%%") for column in columns)
-        try:
-            row = self._target.execute(f"SELECT {texts} FROM (SELECT {cast}) t".encode(), typed).fetchone()
-        except psycopg.Error as error:
-            if not is_row_fault(error):
-                raise explain_error(error, f"{table.name}: reading the key") from None
-            types = ", ".join(column.type for column in columns)
-            raise ConfigurationError(f'the key of "{table.name}" is of type {types}; this is no value of it') from None
-        assert row is not None
-        return tuple(row)
-
-    def _at_source(self, key: Key) -> _Found | None:
-        with named_errors("source", "source: transaction number"):
-            now = self._source.execute(f"SELECT {NOW_SQL}".encode()).fetchone()
-        assert now is not None
-        cells = [*((cell.name, cell.source) for cell in self._plan.clear), *self._sealed_at_source()]
-        xid = f"({full_xid_sql('t.xmin', now[0])})::text"
-        rows = self._fetched(self._source, "source", [*(text for _, text in cells), xid], key)
-        if not rows:
-            return None
-        width = len(self._plan.key)
-        values = dict(zip((name for name, _ in cells), rows[0][width:-1], strict=True))
-        return _Found(key=tuple(rows[0][:width]), cells=values, stamp=rows[0][-1])
-
-    def _sealed_at_source(self) -> list[tuple[str, str]]:
-        return [(item.name, item.source) for item in self._plan.sealed] if self._look.keyring is not None else []
-
-    def _in_target(self, key: Key) -> _Found | None:
-        plan, keyring = self._plan, self._look.keyring
-        sealed = plan.sealed if keyring is not None else ()
-        at = f"t.{quote_ident(self._mapping.migrated_at)} AT TIME ZONE 'UTC'"
-        stamp = f'to_char({at}, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')'
-        texts = [*(cell.target for cell in plan.clear), *(item.cell for item in sealed), stamp]
-        rows = self._fetched(self._target, "target", texts, key)
-        if not rows:
-            return None
-        width = len(plan.key) + len(plan.clear)
-        cells = dict(zip((cell.name for cell in plan.clear), rows[0][len(plan.key) : width], strict=True))
-        if keyring is not None and sealed:
-            (opened,) = Opener(keyring, self._look.migration.tenant, plan).open([rows[0][:-1]], width)
-            cells |= dict(zip((item.name for item in sealed), opened.opened, strict=True))
-            cells |= dict.fromkeys(opened.undecryptable, UNDECRYPTABLE)
-        return _Found(key=tuple(rows[0][: len(plan.key)]), cells=cells, stamp=rows[0][-1] or "")
-
-    def _fetched(self, connection: Connection, side: Side, texts: Sequence[str], key: Key) -> list[tuple[Any, ...]]:
-        return rows_by_key(connection, self._plan, side, texts, [key])
-
-    # ---------------------------------------------------------------- the log
-
-    def _images(self, control: ControlState, keys: set[Key]) -> Iterator[Image]:
-        table, log = self._mapping.table.name, self._log()
-        topics = {item.tables[table].started.topic for item in control.generations.values() if table in item.tables}
-        plan, _ = travelled_only(self._plan, self._mapping)
-        for topic in sorted(topics):
-            started: dict[tuple[int, int], TableStarted] = {}
-            for record in log.records(topic):
-                place = record.header.generation, record.header.attempt
-                if record.header.kind is Kind.TABLE_STARTED and place not in started:
-                    marker = open_control(record, self._look.keyring, self._look.migration.tenant)
-                    assert isinstance(marker, TableStarted)
-                    started[place] = marker
-                if record.header.kind is not Kind.BATCH or place not in started:
-                    continue
-                schema = WireSchema(started[place].columns)
-                frame = log.frame(record, schema)
-                rows = _places(frame, schema, self._mapping.table.key, keys)
-                if not rows:
-                    continue
-                known = {column.name for column in schema.columns} | {added.name for added in self._mapping.added}
-                shaper = Shaper(target=self._target, mapping=self._mapping, plan=_only(plan, known), schema=schema)
-                shaped = shaper.shape(frame[rows])
-                names = [cell.name for cell in shaper.plan.clear]
-                series = list(shaped.clear)
-                if self._look.keyring is not None:
-                    names += [item.name for item in shaper.plan.sealed]
-                    series += shaped.sealed
-                for number, row in enumerate(rows):
-                    cells = {name: column[number] for name, column in zip(names, series, strict=True)}
-                    yield self._image(control, started[place], record.position, row, cells)
-
-    def _log(self) -> TableLog:
-        return TableLog(
-            kafka=self._look.kafka,
-            migration=self._look.migration,
-            keyring=self._look.keyring,
-            log_id=self._progress.tenant.log_id,
-        )
-
-    def _image(self, control: ControlState, started: TableStarted, position: Position, row: int, cells: Cells) -> Image:
-        generation = control.generations.get(started.generation)
-        state = generation.tables.get(started.table) if generation is not None else None
-        here = self._progress.generations.get(started.generation)
-        applied = self._progress.positions.get((position.topic, position.partition))
-        return Image(
-            generation=started.generation,
-            attempt=started.attempt,
-            position=str(position),
-            row=row,
-            instant=started.instant,
-            is_current=generation is not None
-            and generation.abandoned is None
-            and state is not None
-            and state.attempt == started.attempt
-            and not state.is_superseded,
-            is_ended=here is not None and here.state is GenerationState.ENDED,
-            is_applied=applied is not None and applied.next_offset > position.offset,
-            cells=cells,
-        )
-
     # ---------------------------------------------------------------- what it comes to
 
-    def _facts(self, control: ControlState, key: Key, there: _Found | None, here: _Found | None) -> Facts:
+    def _facts(self, control: ControlState, key: Key, there: OneRow | None, here: OneRow | None) -> Facts:
         table, progress = self._mapping.table.name, self._progress
         keys = {key, *(found.key for found in (there, here) if found is not None)}  # citext, 1.0 and 1.00: one key
-        images = sorted(self._images(control, keys), key=lambda image: (image.generation, image.attempt))
+        look = self._look
+        log = TableLog(kafka=look.kafka, migration=look.migration, keyring=look.keyring, log_id=progress.tenant.log_id)
+        found = RowImages(
+            log=log,
+            control=control,
+            progress=progress,
+            mapping=self._mapping,
+            plan=self._plan,
+            target=self._target,
+        ).of(keys)
+        images = sorted(found, key=lambda image: (image.generation, image.attempt))
         ended = [
             number
             for number, item in progress.generations.items()
@@ -387,23 +263,6 @@ def _seen(facts: Facts, control: ControlState, xid: int) -> Seen | None:
     number = facts.owed.generation if facts.owed is not None else facts.owed_from
     generation = control.generations.get(number)
     return Snapshot.parse(generation.snapshot.snapshot).saw(xid) if generation is not None else None
-
-
-def _only(plan: TablePlan, names: set[str]) -> TablePlan:
-    """The plan of columns that a generation published."""
-    return TablePlan(
-        table=plan.table,
-        schema=plan.schema,
-        key=plan.key,
-        clear=tuple(cell for cell in plan.clear if cell.name in names),
-        sealed=tuple(item for item in plan.sealed if item.name in names),
-        summed=(),
-    )
-
-
-def _places(frame: pl.DataFrame, schema: WireSchema, names: Sequence[str], keys: set[Key]) -> list[int]:
-    columns = [text_series(frame.get_column(schema.field(name))).to_list() for name in names]
-    return [row for row, key in enumerate(zip(*columns, strict=True)) if key in keys]
 
 
 def _says(held: Mapping[str, str | None], side: str) -> str:

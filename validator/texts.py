@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -32,15 +32,7 @@ def travelled_only(plan: TablePlan, mapping: TableMapping) -> tuple[TablePlan, t
     """The plan without generated columns, which are not in the log, and their names."""
     known = {column.name for column in mapping.columns} | {added.name for added in mapping.added}
     left = tuple(cell.name for cell in plan.clear if cell.name not in known)
-    kept = TablePlan(
-        table=plan.table,
-        schema=plan.schema,
-        key=plan.key,
-        clear=tuple(cell for cell in plan.clear if cell.name in known),
-        sealed=plan.sealed,
-        summed=plan.summed,
-        left_out=plan.left_out,
-    )
+    kept = replace(plan, clear=tuple(cell for cell in plan.clear if cell.name in known), noticed=())
     return kept, left
 
 

@@ -84,6 +84,7 @@ def test_everything_arrives_exactly_and_again_when_it_has_changed(everything: Te
 
     assert found == [], "\n".join(found)
     everything("validator", "reconcile")
+    everything("validator", "reconcile", "--as-of-snapshot")
 
     script = EVERYTHING / "again" / f"{part}.sql"
     if script.exists():

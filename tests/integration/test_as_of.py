@@ -347,6 +347,23 @@ def test_a_partial_generation_counts_over_the_complete_one(server_url: str, boot
         shop.corrupt("UPDATE orders SET gross = 5 WHERE id = 5")
         assert shop.reconcile(Layer.CHECKSUMS, as_of=True)["differences_total"] == 1
         assert shop.reconcile(Layer.CHECKSUMS)["differences_total"] == 1
+
+        shop.corrupt("UPDATE orders SET gross = 77 WHERE id = 5")
+        with psycopg.connect(shop.source) as writing:  # a subtransaction, which no snapshot names
+            writing.execute("SELECT pg_current_xact_id()")
+            with writing.transaction():
+                writing.execute("UPDATE lines SET text = 'x' WHERE order_id = 7 AND number = 1")
+            with psycopg.connect(shop.source) as other:
+                other.execute(
+                    "SELECT pg_current_xact_id()"
+                )  # a later one that has ended: the snapshot's bounds lie apart
+            shop.tenant("producer", "snapshot", "--accept-unclassified", "--table", "lines", *QUIET)
+        shop.tenant.load()
+
+        undecided = shop.reconcile(Layer.CHECKSUMS, Layer.COUNTS)
+        assert (undecided["exit_code"], undecided["differences"]) == (3, [])
+        assert "cannot be decided for 1 rows" in undecided["sentence"]
+        assert explained(shop, "lines", "7", "1")["exit_code"] == 3
     finally:
         drop(server_url, shop.source, shop.target)
 
@@ -406,7 +423,9 @@ def test_explaining_says_what_waits_and_why(shop: Moved, say: Callable[..., Said
     )
 
     said = say("explain", "lines", "5", "1")
+    report = shop.reconcile(Layer.CHECKSUMS, as_of=True)
 
+    assert [item["kind"] for item in report["differences"]] == ["quarantined", "quarantined"]  # generation, checksums
     assert said.code == 1
     assert "quarantined at" in said.out
     assert 'SQLSTATE 23514, constraint "positive"' in said.out
