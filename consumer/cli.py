@@ -14,6 +14,7 @@ from consumer.commands_keys import keys
 from consumer.commands_quarantine import quarantine
 from consumer.commands_undo import replay_command, rollback_command
 from consumer.dry_run import Rehearsed, dry_run
+from consumer.lag import offsets_behind
 from consumer.opening import open_session
 from consumer.summary import status_json, status_lines, summary_json, summary_lines
 from consumer.tokens import check_tokens
@@ -29,12 +30,11 @@ from runtime.command import (
     progress_option,
 )
 from runtime.health import Heartbeat
-from runtime.kafka import Admin, Partition
 from runtime.memory import return_large_buffers
-from runtime.progress import GenerationState, Progress, read_progress
+from runtime.progress import Progress, read_progress
 from runtime.reporting import ProgressChoice
 from runtime.shutdown import StopFlag
-from schemas.errors import ConfigurationError, ExitCode, LogError, Refused
+from schemas.errors import ConfigurationError, ExitCode, Refused
 
 main = program("consumer", "Applies a tenant's log to the target: exactly once, parents first, secrets encrypted.")
 
@@ -152,7 +152,7 @@ def status(invocation: Invocation, *, as_json: bool, watch: float | None) -> Non
                     f'the target knows no tenant "{session.tenant}"',
                     hint="`consumer run` begins; see also `producer status`",
                 )
-            lag = _lag(admin, progress)
+            lag = offsets_behind(admin, progress)
             if as_json:
                 click.echo(status_json(progress, lag))
             else:
@@ -161,21 +161,6 @@ def status(invocation: Invocation, *, as_json: bool, watch: float | None) -> Non
             if watch is None:
                 return
             time.sleep(watch)
-
-
-def _lag(admin: Admin, progress: Progress) -> dict[Partition, int]:
-    """Offsets between each position and the end of its partition; empty when Kafka does not answer."""
-    found: dict[Partition, int] = {}
-    try:
-        ends = admin.ends({topic for topic, _ in progress.positions})
-    except LogError:
-        return found
-    over = {number for number, item in progress.generations.items() if item.state is GenerationState.ENDED}
-    for (topic, number), item in progress.positions.items():
-        # After the last record stands the mark of its transaction, which is no record: one offset is not "behind".
-        behind = max(ends[topic].get(number, 0) - item.next_offset, 0)
-        found[Partition(topic, number)] = 0 if behind == 1 and item.finished_generation in over else behind
-    return found
 
 
 for command in (quarantine, replay_command, rollback_command, inspect, keys):

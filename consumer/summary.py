@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from consumer.gate import Gate
+from consumer.stall import stall_lines, still_s, waits
 from consumer.stops import stopped_lines
 from runtime.kafka import Partition
 from runtime.progress import GenerationProgress, GenerationState, Progress, TableProgress, instant_text
@@ -143,7 +144,7 @@ def status_lines(progress: Progress, lag: Mapping[Partition, int]) -> Iterator[s
         return
     generation = progress.generations[number]
     yield from _head(progress, generation)
-    waits = Gate(progress).waits_for()
+    closed = Gate(progress).waits_for()
     rows = [("table", "state", "published", "applied", "quarantined", "waits for")]
     rows += [
         (
@@ -152,7 +153,7 @@ def status_lines(progress: Progress, lag: Mapping[Partition, int]) -> Iterator[s
             _number(table.published),
             _number(table.applied),
             _number(table.quarantined),
-            ", ".join(waits.get(table.table_name, ())) if table.state == "waiting" else "",
+            ", ".join(closed.get(table.table_name, ())) if table.state == "waiting" else "",
         )
         for table in progress.tables_of(number)
     ]
@@ -160,6 +161,7 @@ def status_lines(progress: Progress, lag: Mapping[Partition, int]) -> Iterator[s
     owners = {item.owner_member for item in progress.positions.values() if item.owner_member}
     behind = sum(lag.values())
     yield f"{len(owners)} consumers own partitions; {behind:,} offsets behind the log's end"
+    yield from stall_lines(progress, lag)
     for line in stopped_lines(progress.stops):
         yield f"stopped: {line}"
     yield from _troubles(progress, generation, sum(table.quarantined for table in progress.tables_of(number)))
@@ -177,6 +179,8 @@ def status_json(progress: Progress, lag: Mapping[Partition, int]) -> str:
             "generations": {str(n): str(item.state) for n, item in sorted(progress.generations.items())},
             "current": shown or None,
             "waits_for": {table: list(names) for table, names in Gate(progress).waits_for().items()},
+            "still_seconds": still_s(progress),
+            "waits": [{"who": wait.who, "for": wait.for_what} for wait in waits(progress, lag)],
             "stopped": [
                 {
                     "topic": stop.topic,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from consumer import generation
-from consumer.arrival import await_log
+from consumer.arrival import await_log, see_again
 from consumer.flow import Flow
 from consumer.gate import Gate
 from consumer.lag import offsets_behind
@@ -162,6 +162,7 @@ class Worker:
         self._membership.tell_kafka()
         if told := self._patience.look(progress, lambda: offsets_behind(self.session.admin(), progress)):
             self.report(Warned(told))
+            see_again(self.session.admin(), self._control.state)
         self._looked_at = time.monotonic()
         return progress
 

@@ -165,7 +165,7 @@ def finish_partitions(connection: psycopg.Connection[Any], tenant: str, table: s
 
 def pass_over(connection: psycopg.Connection[Any], tenant: str, step: Step) -> None:
     """Move a position past records that a newer attempt or generation has superseded; nothing is counted."""
-    _compare_and_set(connection, tenant, step, "updated_at = now()")
+    _compare_and_set(connection, tenant, step, "batches = batches")
 
 
 def _compare_and_set(
@@ -174,7 +174,7 @@ def _compare_and_set(
     hit = connection.execute(
         f"""
         UPDATE replicator.positions
-        SET next_offset = %(next)s, {also}
+        SET next_offset = %(next)s, updated_at = now(), {also}
         WHERE tenant = %(tenant)s AND topic = %(topic)s AND partition = %(partition)s
           AND next_offset = %(believed)s AND owner_pid = pg_backend_pid()
           AND (%(follows)s::bigint IS NULL OR (batches, generation, attempt) = (%(follows)s, %(generation)s, %(attempt)s)

@@ -44,7 +44,7 @@ def claim(
             CROSS JOIN (SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()) AS me
             ON CONFLICT (tenant, topic, partition) DO UPDATE
             SET owner_pid = excluded.owner_pid, owner_backend_start = excluded.owner_backend_start,
-                owner_member = excluded.owner_member, updated_at = now()
+                owner_member = excluded.owner_member
             RETURNING p.topic, p.partition, p.next_offset, p.table_name, p.generation, p.attempt, p.applied,
                       p.quarantined, p.batches, p.finished_generation, p.finished_attempt, p.committed_offset,
                       p.owner_pid, p.owner_backend_start, p.owner_member

@@ -120,6 +120,7 @@ class PositionProgress:
     owner_pid: int | None
     owner_backend_start: datetime | None
     owner_member: str | None
+    moved_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +183,7 @@ class Progress:
     open_quarantine: Mapping[tuple[int, str], int]  # rows by generation and table
     foreign_keys: tuple[ForeignKeyProgress, ...]
     stops: tuple[StoppedPartition, ...] = ()
+    read_at: datetime | None = None  # by the target's clock, as all times here
 
     @property
     def running(self) -> GenerationProgress | None:
@@ -286,6 +288,7 @@ def _read_progress(connection: psycopg.Connection[Any], tenant: str) -> Progress
         open_quarantine={(row["generation"], row["table_name"]): row["rows"] for row in quarantine},
         foreign_keys=tuple(ForeignKeyProgress(**row) for row in _rows(connection, _FOREIGN_KEYS, only)),
         stops=tuple(StoppedPartition(**row) for row in stops),
+        read_at=_rows(connection, "SELECT clock_timestamp() AS now", {})[0]["now"],
     )
 
 
@@ -318,7 +321,8 @@ FROM replicator.tenants WHERE tenant = coalesce(%(tenant)s::text, tenant) ORDER 
 """
 _POSITIONS = """
 SELECT topic, partition, next_offset, table_name, generation, attempt, applied, quarantined, batches,
-       finished_generation, finished_attempt, committed_offset, owner_pid, owner_backend_start, owner_member
+       finished_generation, finished_attempt, committed_offset, owner_pid, owner_backend_start, owner_member,
+       updated_at AS moved_at
 FROM replicator.positions WHERE tenant = %(tenant)s ORDER BY topic, partition
 """
 _TABLES = """

@@ -84,7 +84,7 @@ CREATE TABLE IF NOT EXISTS replicator.positions (
   owner_pid integer,                             -- backend that may move it
   owner_backend_start timestamptz,
   owner_member text,
-  updated_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(), -- moved last
   PRIMARY KEY (tenant, topic, partition)
 ) WITH (fillfactor = 50);                        -- rewritten with every group of batches: keep it on its page
 
