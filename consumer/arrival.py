@@ -7,9 +7,11 @@ from collections.abc import Callable
 from consumer.control import ControlReader
 from consumer.session import Session
 from runtime.control import check_topics
+from runtime.kafka import Admin
 from runtime.progress import read_progress
 from runtime.shutdown import StopFlag
 from schemas.avro import control_topic
+from schemas.control import ControlState
 from schemas.errors import LogError
 
 EXISTS_S = 0.25
@@ -43,6 +45,21 @@ def await_log(session: Session, stop: StopFlag, say_waiting: Callable[[str], Non
         control.read()
     check_topics(admin, control.state, {})
     return control
+
+
+def see_again(admin: Admin, state: ControlState) -> None:
+    """After a long silence: what is waited for must still be able to come. A broker that does not answer is borne.
+
+    A topic that was made anew is empty, and would be waited for without end.
+
+    Raises:
+        LogError: topics were deleted, made anew, or have lost records.
+    """
+    try:
+        admin.ping()
+    except LogError:
+        return
+    check_topics(admin, state, {})
 
 
 def _see_unknown(session: Session) -> None:
