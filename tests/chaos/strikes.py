@@ -136,9 +136,11 @@ class Striker:
         return True
 
     def _fill_disk(self, event: Event) -> bool:
-        self.arena.disk.fill()
-        time.sleep(event.lasts_s)
-        self.arena.disk.free()
+        """A server that crashes meanwhile could not come back before there is room: that one waits."""
+        with self.arena.locks[Network.TARGET]:
+            self.arena.disk.fill()
+            time.sleep(event.lasts_s)
+            self.arena.disk.free()
         return True
 
     def _second_producer(self, event: Event) -> bool:
