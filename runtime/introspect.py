@@ -462,6 +462,9 @@ def _table(
     by_kind: dict[str, list[Row]] = {}
     for constraint in constraints:
         by_kind.setdefault(constraint["kind"], []).append(constraint)
+    own_by_part: dict[tuple[str, str], list[Row]] = {}
+    for own in own_parts:
+        own_by_part.setdefault((own["schema"], own["partition"]), []).append(own)
     primary = [_key(constraint, source) for constraint in by_kind.get("p", [])]
     return Table(
         name=source.of(row["name"]),
@@ -492,11 +495,7 @@ def _table(
                 parent=source.names.of(part["parent_schema"], part["parent"]),
                 bound=source.text(part["bound"]),
                 partition_by=part["partition_by"] and source.text(part["partition_by"]),
-                own=tuple(
-                    _own_part(row, source)
-                    for row in own_parts
-                    if (row["schema"], row["partition"]) == (part["schema"], part["name"])
-                ),
+                own=tuple(_own_part(row, source) for row in own_by_part.get((part["schema"], part["name"]), ())),
             )
             for part in partitions
         ),
