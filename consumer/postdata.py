@@ -17,7 +17,7 @@ from psycopg import errors
 
 from consumer.aside import inheritance, swap_deferrable_key
 from consumer.own_parts import make_own_parts
-from consumer.target import Target
+from consumer.target import Target, attempt, relations
 from runtime.postgres import explain, is_transient
 from runtime.progress import ForeignKeyProgress
 from runtime.reporting import Notice, Report
@@ -103,7 +103,7 @@ def _foreign_key(target: Target, table: Table, key: ForeignKey, doubts: Doubts) 
     ).fetchone()
     if row is None:
         try:
-            with connection.transaction():
+            with attempt(connection):
                 connection.execute(definitions.add_foreign_key(table, key, _partitioned(target)).statement.encode())
         except errors.ForeignKeyViolation:
             # Of a partitioned table: PostgreSQL looks at once.
@@ -118,7 +118,7 @@ def _foreign_key(target: Target, table: Table, key: ForeignKey, doubts: Doubts) 
     if not definitions.is_enforced(key.definition):
         return "inherited"
     try:
-        with connection.transaction():
+        with attempt(connection):
             connection.execute(
                 f"ALTER TABLE {quote_ident(table.name)} VALIDATE CONSTRAINT {quote_ident(key.name)}".encode()
             )
@@ -212,7 +212,7 @@ def _late_checks(target: Target, table: Table) -> None:
 
 
 def _run(target: Target, item: Named) -> None:
-    with target.connection.transaction():
+    with attempt(target.connection):
         target.connection.execute(item.statement.encode())
 
 
@@ -238,12 +238,16 @@ def _constraint_exists(target: Target, item: Named) -> bool:
 def _sequences(target: Target) -> None:
     """Set each sequence past the rows that are there, whichever columns draw from it; never back."""
     drawing: dict[str, list[str]] = {}
+    ours = relations(target) if target.is_ours else frozenset()
     for table in target.catalogue.tables:
         changed = definitions.changed_columns(target.mappings[table.name])
         for column in table.columns:
             if not column.sequence or column.name in changed or not _is_number(column.type):
                 continue
-            sequence = _sequence_of(target, table, column)
+            is_known = column.sequence in ours
+            sequence = (
+                quote_qualified(target.schema, column.sequence) if is_known else _sequence_of(target, table, column)
+            )
             if sequence is not None:
                 name = quote_ident(column.name)
                 drawing.setdefault(sequence, []).append(

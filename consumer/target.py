@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+
+from psycopg.pq import TransactionStatus
 
 from runtime.postgres import Connection
 from schemas.catalogue import Catalogue, Table
@@ -47,6 +50,21 @@ def relation_exists(target: Target, name: str) -> bool:
         (target.schema, name),
     ).fetchone()
     return row is not None and bool(row[0])
+
+
+def relations(target: Target) -> frozenset[str]:
+    """Names of all that stands in the schema."""
+    rows = target.connection.execute(
+        "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s",
+        (target.schema,),
+    ).fetchall()
+    return frozenset(name for (name,) in rows)
+
+
+def attempt(connection: Connection) -> AbstractContextManager[object]:
+    """Around one statement that may fail and be borne: a savepoint inside a transaction, else nothing more."""
+    is_alone = connection.autocommit and connection.info.transaction_status == TransactionStatus.IDLE
+    return nullcontext() if is_alone else connection.transaction()
 
 
 def is_empty(target: Target, table: Table) -> bool:
