@@ -97,6 +97,7 @@ class Membership:
             self._polled.clear()
             self._told_kafka.clear()
             self._unknown_since.clear()
+            self._lost_at.clear()
             self._free(self._stops.places)
 
     def tell_kafka(self) -> None:
@@ -230,13 +231,14 @@ class Membership:
         except psycopg.Error:
             pass  # the backend is gone with its connection: an heir finds no owner that lives
 
-    def _gone(self, places: Iterable[Partition]) -> None:
+    def _gone(self, places: tuple[Partition, ...]) -> None:
         """Another member may own them already: nothing of them is written any more."""
         self._flow.forget()
         if self._link.writer is not None:
             for place in places:
                 self._link.writer.positions.pop(place, None)
         self._polled.difference_update(places)
+        self._lost_at = {place: offset for place, offset in self._lost_at.items() if place not in places}
         self._free(places)
         self.must_restart = True
 

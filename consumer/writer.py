@@ -257,15 +257,22 @@ class Writer:
         return Written(completes_table=completes)
 
     def _counted(self, partition: Partition) -> tuple[int, int, int, int]:
-        """Generation, attempt, rows and batches that a partition has had."""
+        """Generation, attempt, rows and batches that a partition has had.
+
+        Raises:
+            PositionLost: another process has it now, so that its counts say nothing about a record in our hands.
+        """
         row = self.connection.execute(
             """
             SELECT generation, attempt, applied + quarantined, batches FROM replicator.positions
             WHERE tenant = %s AND topic = %s AND partition = %s
+              AND next_offset = %s AND owner_pid = pg_backend_pid()
             """,
-            (self.tenant, *partition),
+            (self.tenant, *partition, self.positions.get(partition)),
         ).fetchone()
-        return (0, 0, 0, 0) if row is None else (int(row[0]), int(row[1]), int(row[2]), int(row[3]))
+        if row is None:
+            raise PositionLost(partition)
+        return int(row[0]), int(row[1]), int(row[2]), int(row[3])
 
     def _see_begins(self, record: LogRecord, marker: TableStarted) -> None:
         """A marker in the middle of its own attempt would forget what was counted so far."""
