@@ -31,12 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with servers.postgres() as server_url, servers.kafka() as bootstrap:
         one = partial(_safely, server_url=server_url, bootstrap=bootstrap)
         with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-            for result in pool.map(one, range(asked.seed, asked.seed + asked.count)):
+            seeds = range(asked.seed, asked.seed + asked.count)
+            for number, result in enumerate(pool.map(one, seeds), start=1):
                 if isinstance(result, Lived):
                     kills, checks = kills + result.kills, checks + result.checks
                 else:
                     diverged.append(result[0])
                     print(result[1], flush=True)
+                if number % 25 == 0:
+                    print(f"{number} lived after {time.monotonic() - began:.0f} s", flush=True)
     print(
         f"{asked.count} histories, {kills} kills, {checks} comparisons in {time.monotonic() - began:.0f} s: "
         + (f"{len(diverged)} diverged, seeds {diverged}" if diverged else "all converged")

@@ -309,6 +309,8 @@ def _tenant(seed: int, server_url: str, bootstrap: str) -> Iterator[Tenant]:
         with psycopg.connect(source_url, autocommit=True) as connection:
             connection.execute(writing.SCHEMA)
         yield Tenant(name, source_url, target_url, bootstrap, text)
+    admin = Admin(KafkaSettings(bootstrap))
+    admin.delete_topics(sorted(topic for topic in admin.topics() if topic.startswith(f"{name}.")))
 
 
 @dataclass(frozen=True)
