@@ -172,6 +172,8 @@ class Soak:
 
     def _standing(self) -> str:
         with psycopg.connect(self.arena.target_url, autocommit=True) as connection:
+            if not is_installed(connection):
+                return "the target knows of nothing"
             rows = connection.execute(
                 "SELECT generation, table_name, attempt, state, applied, published FROM replicator.table_progress "
                 "WHERE tenant = %s AND generation = (SELECT max(generation) FROM replicator.generations WHERE tenant = %s)",
