@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import pq
 
-from producer import read
+from producer import read, unchanged
 from producer.read import Limits, read_chunks
 from producer.source import next_instant, wal_bytes
 from producer.unchanged import snapshot_xmin
@@ -79,3 +79,10 @@ def test_the_next_instant_is_later_than_the_last_even_when_the_clock_went_back()
 def test_wal_positions_and_snapshots_are_compared_as_numbers() -> None:
     assert wal_bytes("1/0") > wal_bytes("0/FFFFFFFF")
     assert snapshot_xmin("10:20:10,15") == 10
+
+
+def test_what_was_published_is_kept_only_when_all_of_it_is_there_and_nothing_newer() -> None:
+    assert unchanged._is_same(30, 30, 0, 2**31 - 1)
+    assert not unchanged._is_same(30, 29, 0, 1)
+    assert not unchanged._is_same(30, 30, 1, 1)
+    assert not unchanged._is_same(30, 30, 0, 2**31), "a 32-bit xmin says nothing any more"
