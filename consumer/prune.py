@@ -59,8 +59,10 @@ def prune(
     held = held_back(target.catalogue, quarantined)
     pruned = []
     for item in reversed(tuple(tables)):
-        if item.was_empty and item.attempt == 1:
-            continue  # all its rows are of this attempt
+        if item.was_empty and item.attempt == 1 and item.generation == 1:
+            # All its rows are of this attempt. A later generation's may not be, though it was empty: a batch of one
+            # that was abandoned just now may have been on its way.
+            continue
         mapping = target.mappings[item.table_name]
         # The statements have a parameter: a % in a name must not begin another.
         name = (mapping.table.only + quote_ident(item.table_name)).replace("%", "%%")

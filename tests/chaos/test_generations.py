@@ -20,7 +20,7 @@ from consumer.worker import Options, Worker
 from producer.snapshot import Places, Wish, run_snapshot
 from runtime.keyring import Keyring, init_keyring
 from runtime.progress import Progress, read_progress
-from runtime.reporting import Notice
+from runtime.reporting import GenerationStarted, Notice
 from runtime.settings import KafkaSettings, SourceSettings, TargetSettings
 from runtime.shutdown import StopFlag
 from schemas.catalogue import Constraint
@@ -30,7 +30,7 @@ from tests.chaos.history import live
 from tests.made_log import table
 from tests.oracle import differences
 from tests.tenant import ask, fresh_databases
-from tests.world import World
+from tests.world import CUSTOMERS, World, customers
 
 PLAIN = (
     "CREATE TABLE {t} (id int PRIMARY KEY, note text); INSERT INTO {t} SELECT i, 'n' || i FROM generate_series(1, 30) i"
@@ -306,6 +306,28 @@ def test_what_a_row_in_quarantine_may_have_kept_alive_is_not_pruned(
     assert progress.newest.whole
     assert world.rows("SELECT id FROM tenant.children ORDER BY id") == [1, 4]
     assert world.rows("SELECT id FROM tenant.parents ORDER BY id") == [1]
+    log.close()
+
+
+def test_a_batch_that_was_on_its_way_while_its_generation_was_abandoned_does_not_stay(
+    bootstrap: str, target_url: str, prefix: str
+) -> None:
+    world = World(bootstrap, target_url, prefix)
+    log = world.log(CUSTOMERS)
+    log.begin(1, second=1)
+    log.start("customers")
+    log.abandon()
+    log.begin(2, second=2)
+    log.whole("customers", customers(1))
+    log.end()
+
+    def late(fact: object) -> None:
+        if isinstance(fact, GenerationStarted):  # found empty by now; another consumer commits only then
+            world.make("INSERT INTO tenant.customers VALUES (7, 'late', '2026-01-01 00:00:01+00')")
+
+    world.run(report=late)
+
+    assert world.rows("SELECT id FROM tenant.customers") == [1]
     log.close()
 
 
