@@ -116,6 +116,16 @@ class Fleet:
         owners = [owner for _, owner, _ in self.positions().values() if owner is not None]
         return {owner: owners.count(owner) for owner in owners}
 
+    def shared(self) -> dict[str, int]:
+        """`owners`, when every consumer owns some, and none more than one partition beyond another."""
+
+        def is_even() -> bool:
+            found = sorted(self.owners().values())
+            return len(found) == len(self.consumers) and found[-1] - found[0] <= 1
+
+        self._until("the partitions are shared evenly", is_even)
+        return self.owners()
+
     def lasts(self) -> dict[str, list[Place]]:
         """Partitions of orders that have more to come, by owner."""
         found: dict[str, list[Place]] = {}
@@ -189,6 +199,11 @@ def slow_down(tenant: Tenant, size: Size) -> None:
     tenant.target(SLOW.format(schema=tenant.schema, pause_s=size.pause_s))
 
 
+def hurry(tenant: Tenant) -> None:
+    """Make the target as fast as it is."""
+    tenant.target(f"DROP FUNCTION {tenant.schema}.wait() CASCADE")
+
+
 def differences(tenant: Tenant) -> str:
     """Rows of one side that the other lacks; '' when there are none, and each row is there once."""
     for table, columns in (("customers", "id, name"), ("orders", "id, customer_id, note")):
@@ -227,13 +242,13 @@ def measure(one: Fleet, *, consumers: int, partitions: int, kills: int, size: Si
         slowed = pool.submit(slow_down, one.tenant, size)
         one.start(consumers)
         slowed.result()
-    shares = tuple(sorted(one.owners().values(), reverse=True))
+    shares = tuple(sorted(one.shared().values(), reverse=True))
     recoveries = []
     for _ in range(kills):
         victim = max(one.lasts(), key=lambda name: len(one.lasts()[name]))
         recoveries.append(one.recovery_s(victim))
     one.stop()
-    one.tenant.target(f"DROP FUNCTION {one.tenant.schema}.wait() CASCADE")
+    hurry(one.tenant)
     one.tenant.load()
     return Measured(
         consumers=consumers,
