@@ -23,6 +23,9 @@ def main() -> int:
     parser.add_argument("--schedule", action="store_true", help="print what the seed draws, and do nothing")
     parser.add_argument("--points", action="store_true", help="kill at every named place instead (own options: --help)")
     parser.add_argument("--recovery", action="store_true", help="measure how long recovery takes instead")
+    parser.add_argument(
+        "--histories", action="store_true", help="random histories of writes, kills and resumes instead"
+    )
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(2**31) if options.seed is None else options.seed
     console = Console(width=None if sys.stdout.isatty() else 150)
@@ -41,7 +44,11 @@ def main() -> int:
 
 
 # What else `./dev chaos` does, by the option that asks for it.
-OTHERS = {"--points": "tests.chaos.points_run", "--recovery": "tests.chaos.recovery"}
+OTHERS = {
+    "--points": "tests.chaos.points_run",
+    "--recovery": "tests.chaos.recovery",
+    "--histories": "tests.chaos.histories",
+}
 
 
 def dispatch() -> int:
