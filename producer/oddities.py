@@ -47,6 +47,7 @@ def find_oddities(survey: Survey, migration: Migration, rehearsed: Rehearsed | N
         found.extend(_of_size(table, migration))
         found.extend(_of_types(survey, table))
         found.extend(_of_keys(table, {other.name for other in moved}))
+        found.extend(_of_relatives(table, {other.name for other in moved}))
         found.extend(_of_target(table, facts, migration, was_asked=rehearsed is not None and not rehearsed.why_not))
         found.extend(_of_topic(table, migration))
     return tuple(sorted(found, key=lambda oddity: (_WEIGHT[oddity.severity], oddity.table)))
@@ -80,7 +81,9 @@ def _of_rehearsal(rehearsed: Rehearsed | None, migration: Migration) -> Iterator
         text = f"whether the target can make all definitions could not be seen: {rehearsed.why_not}"
         yield Oddity(severity=Severity.WARNING, text=text)
     for lacking in rehearsed.lacking:
-        hint = f'make it in the target first, what is the tenant\'s own in schema "{migration.schema_}"'
+        hint = (
+            lacking.way_out or f'make it in the target first, what is the tenant\'s own in schema "{migration.schema_}"'
+        )
         if lacking.leave_out:
             place = f"[table.{toml_key(lacking.table)}.leave_out]"
             hint += f'; or leave it out: {toml_key(lacking.leave_out)} = "why" under {place}'
@@ -175,7 +178,8 @@ def _of_shape(table: Table, facts: Facts, migration: Migration) -> Iterator[Oddi
         yield Oddity(
             severity=Severity.NOTICE,
             table=table.name,
-            text=f"is inherited by {_list(facts.children)}: each is moved with its own rows, and inherits in the target once all are there",
+            text=f"is inherited by {_list(facts.children)}: each is moved with its own rows, and inherits in the target once all are there; "
+            "columns that it has from here count as its own there, and stay when they are dropped here",
         )
     if facts.virtual:
         yield Oddity(
@@ -264,15 +268,6 @@ def _of_keys(table: Table, moved: set[str]) -> Iterator[Oddity]:
             table=table.name,
             text=f"has no primary key; {_list(table.key)} names its rows (unique, not null)",
         )
-    for part in table.partitions:
-        for own in part.own:
-            if own.kind == "foreign key" and own.parent not in moved:
-                yield Oddity(
-                    severity=Severity.WARNING,
-                    table=table.name,
-                    text=f'the foreign key "{own.name}" of its partition "{part.name}" points at "{own.parent}", which is not moved: the key is not made',
-                    hint=_way_to(own.parent),
-                )
     for key in table.foreign_keys:
         if key.parent not in moved:
             yield Oddity(
@@ -300,6 +295,26 @@ def _of_keys(table: Table, moved: set[str]) -> Iterator[Oddity]:
                 table=table.name,
                 text=f'its check "{constraint.name}" was never validated: rows that break it are moved, and it stays so in the target',
             )
+
+
+def _of_relatives(table: Table, moved: set[str]) -> Iterator[Oddity]:
+    for above in table.inherits:
+        if above not in moved:
+            yield Oddity(
+                severity=Severity.WARNING,
+                table=table.name,
+                text=f'inherits from "{above}", which is not moved: it stands alone in the target',
+                hint=_way_to(above),
+            )
+    for part in table.partitions:
+        for own in part.own:
+            if own.kind == "foreign key" and own.parent not in moved:
+                yield Oddity(
+                    severity=Severity.WARNING,
+                    table=table.name,
+                    text=f'the foreign key "{own.name}" of its partition "{part.name}" points at "{own.parent}", which is not moved: the key is not made',
+                    hint=_way_to(own.parent),
+                )
 
 
 def _of_target(table: Table, facts: Facts, migration: Migration, *, was_asked: bool) -> Iterator[Oddity]:

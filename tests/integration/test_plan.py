@@ -259,3 +259,18 @@ def test_a_plan_shows_columns_that_nobody_decided_about(
 
     assert "customers.phone: phone, by its name" in stopped.stdout
     assert [stopped.exit_code, lenient.exit_code] == [2, 0]
+
+
+def test_a_parent_that_is_not_moved_and_keys_of_partitions_are_named(make_database: MakeDatabase) -> None:
+    url = make_database(
+        "CREATE TABLE above (id int PRIMARY KEY); CREATE TABLE below (n int) INHERITS (above);"
+        "CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+        "CREATE TABLE part PARTITION OF parts (CONSTRAINT out FOREIGN KEY (id) REFERENCES above) DEFAULT"
+    )
+
+    warnings = odd_texts(url, 'tenant = "odd"\ntables = ["below", "parts"]')["warning"]
+
+    assert 'below: inherits from "above", which is not moved: it stands alone in the target' in warnings
+    assert any(
+        text.startswith('parts: the foreign key "out" of its partition "part" points at "above"') for text in warnings
+    )
