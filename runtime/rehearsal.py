@@ -40,6 +40,7 @@ class Lacking:
     what: str
     why: str
     leave_out: str = ""
+    way_out: str = ""  # when making it in the target is none
 
     def __str__(self) -> str:
         place = f"{self.table}: " if self.table else ""
@@ -132,7 +133,8 @@ class _Rehearsal:
             for column in self.mappings[table.name].columns:
                 if column.target_type in why:
                     what = f'column "{column.name}" ({column.target_type})'
-                    yield Lacking(table=table.name, what=what, why=why[column.target_type])
+                    way = "move into a server that has the type, or leave the table out"
+                    yield Lacking(table=table.name, what=what, why=why[column.target_type], way_out=way)
 
     def _make(self, table: Table) -> Iterator[Lacking]:
         """An empty table of what columns there are types for."""
