@@ -53,7 +53,7 @@ CREATE TABLE customers (id text PRIMARY KEY, email text, photo bytea, name text,
 CREATE TABLE orders (id bigint PRIMARY KEY, customer_id text REFERENCES customers(id), note text, gross numeric, share text,
   rate double precision, weight real, is_paid boolean, state order_state, tags text[], raw bytea,
   twice bigint GENERATED ALWAYS AS (id * 2) STORED);
-CREATE TABLE lines (order_id bigint REFERENCES orders(id), number smallint, text text, price numeric, PRIMARY KEY (order_id, number));
+CREATE TABLE lines (order_id bigint, number smallint, text text, price numeric, PRIMARY KEY (order_id, number));
 CREATE TABLE touches (url text, ip inet);
 INSERT INTO customers SELECT 'c ' || n, CASE WHEN n % 5 = 0 THEN NULL WHEN n % 7 = 0 THEN '' ELSE 'u' || n || '@x.example' END,
   decode(lpad(to_hex(n), 8, '0'), 'hex'), CASE WHEN n % 3 = 0 THEN NULL ELSE E'Ann "The" \\Émile, (' || n || E')\t🙂' END, date '2000-01-01' + n
@@ -63,6 +63,8 @@ SELECT n, 'c ' || (1 + n % 60), CASE WHEN n % 4 = 0 THEN NULL ELSE 'note ' || n 
   n / 3.0, n / 7.0, n % 2 = 0, (ARRAY['open', 'paid'])[1 + n % 2]::order_state, ARRAY['a', NULL, 'b"' || n], decode(lpad(to_hex(n), 4, '0'), 'hex')
 FROM generate_series(1, 200) n;
 INSERT INTO lines SELECT n, m, 'line ' || m, (n || '.10')::numeric FROM generate_series(1, 200) n, generate_series(1, 2) m;
+INSERT INTO lines VALUES (900, 1, 'an orphan', 1);
+ALTER TABLE lines ADD CONSTRAINT lines_order FOREIGN KEY (order_id) REFERENCES orders(id) NOT VALID;
 INSERT INTO touches SELECT 'https://x.example/' || n % 3, ('10.1.1.' || n % 2)::inet FROM generate_series(1, 30) n;
 """
 
@@ -174,7 +176,7 @@ def test_what_was_published_is_what_arrived_whatever_becomes_of_the_source(shop:
     assert {item["name"]: item["layers"]["checksums"]["looked_at"] for item in report["tables"]} == {
         "customers": 60,
         "orders": 200,
-        "lines": 400,
+        "lines": 401,
         "touches": 30,
     }
     assert 'generated column "twice" is not in the log' in report["tables"][1]["layers"]["checksums"]["notes"]
@@ -302,12 +304,15 @@ def test_a_row_that_somebody_wrote_into_the_target_is_no_row_that_was_deleted(sh
     assert [item["kind"] for item in report["differences"] if item["layer"] == "checksums"] == ["extra_in_target"]
 
 
-def test_an_orphan_that_the_snapshot_had_not_is_a_difference_and_one_it_had_is_not(shop: Moved) -> None:
-    shop.change("SET session_replication_role = replica; DELETE FROM customers WHERE id = 'c 3'")
+def test_an_orphan_that_the_snapshot_had_is_no_difference_and_another_one_is(shop: Moved) -> None:
+    shop.change("UPDATE lines SET order_id = 8, number = 9 WHERE order_id = 900; DELETE FROM lines WHERE order_id = 3")
 
     report = shop.reconcile()
+    assert (report["exit_code"], report["differences"]) == (0, [])
 
-    assert report["exit_code"] == 0, report["differences"]
+    shop.corrupt("ALTER TABLE lines DROP CONSTRAINT lines_order; DELETE FROM orders WHERE id = 3")
+    found = shop.reconcile(Layer.FOREIGN_KEYS)
+    assert (found["exit_code"], found["differences_total"] > 0) == (1, True)
 
 
 def test_what_the_log_can_no_longer_prove_is_undecided(shop: Moved, monkeypatch: pytest.MonkeyPatch) -> None:
