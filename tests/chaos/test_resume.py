@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from embedded.postgres import Postgres
 from producer.snapshot import Outcome, Places, Wish, run_snapshot
 from runtime.settings import KafkaSettings, SourceSettings
 from schemas.migration import parse_migration
@@ -183,11 +184,18 @@ def change(url: str, script: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def resumed(server_url: str, bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resumed]:
+def lonely_url() -> Iterator[str]:
+    """A server of our own: transactions that stay open, here or elsewhere, make rows seem newer on the whole server."""
+    with Postgres(is_durable=False) as server:
+        yield server.dsn()
+
+
+@pytest.fixture(scope="module")
+def resumed(lonely_url: str, bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resumed]:
     prefix = "resumed_" + tmp_path_factory.getbasetemp().name.replace("-", "_")
     order = [*CASES, BIG]
     text = toml(prefix, str(order).replace("'", '"'))
-    with fresh_databases(server_url, 1) as (url,), ExitStack() as stack:
+    with fresh_databases(lonely_url, 1) as (url,), ExitStack() as stack:
         for name, case in CASES.items():
             change(url, case.made.format(t=name))
         change(url, f"CREATE TABLE {BIG} (id int PRIMARY KEY, note text)")
