@@ -416,7 +416,8 @@ def test_a_row_over_the_limit_is_named_and_a_changed_source_or_migration_cannot_
     assert "--restart" in migration_changed
     assert "max.message.bytes is 1048576, must be 4000000" in topics_too_small
     assert done["generation"] == 1
-    assert next(table["fate"] for table in done["tables"]) == "kept"
+    # its definition was touched, though it is again what it was: that alone proves nothing about the rows
+    assert next(table["fate"] for table in done["tables"]) == "again"
     assert report["verdict"] == "equal"
 
 

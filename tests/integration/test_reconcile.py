@@ -447,7 +447,7 @@ def test_every_changed_definition_is_named(pair: Pair) -> None:
     details = [f"{item['table']}.{','.join(item['columns'])}: {item['detail']}" for item in report["differences"]]
     for expected in (
         'index "orders_at" is missing',
-        "orders.id: the sequence is behind: next value 400, largest value 400",
+        "orders.id: the sequence is behind: next value 400, last value of a row 400",
         "orders.total_cents: is not NOT NULL",
         "orders.left_side: type is character varying(50), must be text",
         "orders.state: the default is missing",
