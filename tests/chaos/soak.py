@@ -21,8 +21,10 @@ from pathlib import Path
 
 import psycopg
 
+from consumer.session import group_id
 from embedded.server import wait_until
 from runtime.control import read_control
+from runtime.kafka import Admin, Partition
 from runtime.keyring import init_keyring, load_keyring, make_kek_file
 from runtime.postgres import is_transient
 from runtime.progress import is_installed
@@ -43,6 +45,7 @@ CONVERGES_S = 120.0  # also on two cores that do a dozen other things
 MAX_ROWS = 20
 PULSE_S = 0.2
 BEGINS_S = 30.0
+OFFSETS_FOLLOW_S = 30.0
 AHEAD = 1  # generations that the log may be ahead of the target
 PAUSE_S = 0.5  # between a complete generation and the change before the next
 
@@ -130,6 +133,7 @@ class Soak:
             self.tally.problem(f"{name}: not converged {CONVERGES_S:.0f} s after the faults: {self._standing()}")
             return
         self.tally.converging_s.append(time.monotonic() - began)
+        wait_until(self._kafka_was_told, OFFSETS_FOLLOW_S)  # if not, the proof says so
         fleet.stop_consuming()
         self._prove(name)
 
@@ -169,6 +173,15 @@ class Soak:
         settings = kafka_settings(self.direct)
         latest = read_control(settings, self.tenant, self.tenant, load_keyring(self.direct)).latest
         return 0 if latest is None else latest.number
+
+    def _kafka_was_told(self) -> bool:
+        """Whether Kafka's committed offsets have followed the positions, which they do some seconds later."""
+        with psycopg.connect(self.arena.target_url, autocommit=True) as connection:
+            rows = connection.execute(
+                "SELECT topic, partition, next_offset FROM replicator.positions WHERE tenant = %s", (self.tenant,)
+            ).fetchall()
+        told = Admin(kafka_settings(self.direct)).committed_offsets(group_id(self.tenant))
+        return all(told.get(Partition(topic, number)) == offset for topic, number, offset in rows)
 
     def _standing(self) -> str:
         with psycopg.connect(self.arena.target_url, autocommit=True) as connection:

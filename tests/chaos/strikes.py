@@ -71,7 +71,7 @@ class Striker:
         }
 
     def _kill_producer(self, event: Event) -> bool:
-        """Three of four hit a producer that is at work, the others whoever is there, perhaps just starting."""
+        """Two of three hit a producer that is at work, the others whoever is there, perhaps just starting."""
         return self._kill(event, lambda: self.fleet.living_producers, lambda program: program.has_begun)
 
     def _kill_consumer(self, event: Event) -> bool:
@@ -185,12 +185,12 @@ class Striker:
 
 
 def _victim(living: Living, whom: int, is_at_work: Callable[[Program], bool] = lambda _: True) -> Program | None:
-    """Whom to hit: mostly somebody at work, who is waited for and hit some while later."""
-    wanted = is_at_work if whom % 4 else lambda _: True
+    """Whom to hit: for two of three somebody at work, who is waited for and hit some while later."""
+    wanted = is_at_work if whom % 3 else lambda _: True
     if not any(map(wanted, living())):
         wait_until(lambda: any(map(wanted, living())), VICTIM_COMES_S)
         time.sleep(whom * LATER_S)
-    found = [program for program in living() if wanted(program)] or living()
+    found = [program for program in living() if wanted(program)]
     return found[whom % len(found)] if found else None
 
 
