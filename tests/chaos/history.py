@@ -190,7 +190,8 @@ class History:
 
     def _write(self) -> None:
         if self._open and self.dice.random() < 0.5:
-            writing.end(self.dice, self._open.pop())
+            with self._open.pop() as connection:
+                writing.end(self.dice, connection)
             self.told.append("  an open transaction ended")
         count = self.dice.randint(1, 12)
         writing.write(self.dice, self._writer, count)
