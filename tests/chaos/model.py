@@ -986,10 +986,7 @@ MOVES: tuple[Moment, ...] = (
     ({1: (0, 0)}, {1: (0, 1), 2: (0, 1)}),
     ({2: (1, 0)}, {1: (1, 2)}),
 )
-REPLACED: tuple[Moment, ...] = (
-    ({1: (0, 0)}, {1: (0, 1)}),
-    ({2: (1, 0)}, {2: (1, 2)}),
-)
+SMALL: tuple[Moment, ...] = (({1: (0, 0)}, {1: (0, 1)}),)
 STAYS: tuple[Moment, ...] = (({1: (0, 0), 2: (0, 0)}, {1: (0, 1), 2: (0, 2)}),)
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -998,10 +995,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "a producer dies, rows come": Scenario(history=GROWS, crashes=1),
     "a producer dies, rows go": Scenario(history=SHRINKS, crashes=1, shares=((0, 1, 1),)),
     "two generations": Scenario(history=MOVES, generations=2, shares=APART),
-    "two generations, a consumer freezes": Scenario(history=REPLACED, generations=2, freezes=1),
+    "two generations, a consumer freezes": Scenario(history=SMALL, generations=2, freezes=1),
     "two generations, a row is refused": Scenario(history=MOVES, generations=2, refusals=1),
     "two generations, the clock goes back": Scenario(history=MOVES, generations=2, clock_goes_back=True),
-    "a generation is abandoned": Scenario(history=REPLACED, generations=2, crashes=1, abandons=1),
+    "a generation is abandoned": Scenario(history=SMALL, generations=2, crashes=1, abandons=1),
 }
 
 # For each guard the scenario in which its absence shows.

@@ -5,11 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.recovery import Size, differences, fleet, hurry, slow_down
 
-SIZE = Size(customers=200, orders=20_000, pause_s=2.0)  # lasts a minute, until it may hurry
+SIZE = Size(customers=200, orders=10_000, pause_s=4.0)  # lasts a minute, until it may hurry
 
 
+@pytest.mark.timeout(600)
 def test_consumers_that_come_and_are_killed_under_load_share_the_work_and_lose_nothing(
     server_url: str, bootstrap: str, tmp_path: Path
 ) -> None:
