@@ -448,7 +448,7 @@ class Pen:
         for source in range(writing.source, len(self.scenario.history)):
             at = writing._replace(source=source)
             yield f"a producer opens the source at moment {source}", self._opened(at, restart=False)
-            if is_open and writing.abandons:
+            if is_open and writing.abandons and latest is not None and latest.number < self.scenario.generations:
                 left = at._replace(abandons=writing.abandons - 1)
                 yield f"a producer begins anew at moment {source}", self._opened(left, restart=True)
 
