@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from producer.oddities import find_oddities
 from producer.plan import not_moved
 from producer.plan_view import count, left_line, size
-from runtime.introspect import Survey
+from runtime.survey import Survey
 from schemas.catalogue import Table, load_waves, rings
 from schemas.errors import ConfigurationError
 from schemas.migration import Migration, parse_migration

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from runtime.introspect import Facts, FoundType, Survey
 from runtime.rehearsal import Lacking
+from runtime.survey import Facts, FoundType, Survey
 from schemas.avro import MAX_TOPIC_LENGTH, topic_name
 from schemas.catalogue import Table, rings
 from schemas.errors import ConfigurationError

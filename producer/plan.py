@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from producer.oddities import Rehearsed, find_oddities
-from runtime.introspect import Survey
+from runtime.survey import Survey
 from schemas.avro import topic_name
 from schemas.catalogue import Table, load_waves
 from schemas.errors import ConfigurationError

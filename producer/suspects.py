@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import psycopg
 
-from runtime.introspect import Survey
 from runtime.postgres import Connection, explain
+from runtime.survey import Survey
 from schemas.catalogue import Catalogue, Table
 from schemas.errors import ConfigurationError
 from schemas.migration import Migration

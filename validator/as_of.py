@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from runtime.introspect import Survey
 from runtime.keyring import Keyring, Status
 from runtime.postgres import Connection
 from runtime.progress import GenerationState, Progress
 from runtime.reporting import Report, RowsCompared
 from runtime.settings import KafkaSettings
+from runtime.survey import Survey
 from schemas.catalogue import Catalogue
 from schemas.control import ControlState
 from schemas.errors import ContractError

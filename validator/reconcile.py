@@ -15,11 +15,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from runtime.control import read_control
-from runtime.introspect import Survey, read_checked_catalogue, read_survey
+from runtime.introspect import read_checked_catalogue, read_survey
 from runtime.keyring import Keyring
 from runtime.progress import Progress, QuarantinedRow, instant_text, read_progress, read_quarantine
 from runtime.reporting import Notice, Report, TableDone, TableTotals
 from runtime.settings import KafkaSettings
+from runtime.survey import Survey
 from schemas.canonical import method_for
 from schemas.catalogue import Catalogue, Table
 from schemas.derivation import row_digest
@@ -27,12 +28,15 @@ from schemas.errors import ConfigurationError, KeyringError, LogError
 from schemas.mapping import TableMapping, Treatment, table_mapping
 from schemas.migration import Migration
 from schemas.nearest import did_you_mean
+from schemas.repair import RepairPlan
 from validator import report as reports
 from validator.as_of import LogLook, not_applied
 from validator.decrypt import Decryption
+from validator.fail_on import Failure, narrowed
 from validator.generation import Quarantine, current, load_of, look_at_generation, table_load
 from validator.organization import look_at_organization
 from validator.published import published_catalogue
+from validator.repair import KeyBook, make_plan
 from validator.sides import Readers, Server, describe, named_errors
 from validator.since import SinceLook, has_suspects, not_comparable
 from validator.table import TableLook
@@ -51,6 +55,7 @@ class Options:
     jobs: int = 2
     most: int = 1_000
     as_of: bool = False  # compare with the log, not with the source
+    fail_on: tuple[Failure, ...] = (Failure.ANY,)
 
 
 @dataclass
@@ -81,6 +86,7 @@ class Reconciliation:
         self._tables: tuple[str, ...] = ()
         self._request = Request(layers=self.options.layers, tables=self.options.tables, all_tables=self.options.tables)
         self._is_complete = False
+        self._book = KeyBook(self._digest)
 
     def run(self) -> reports.Report:
         """Look at everything that was asked for.
@@ -106,7 +112,13 @@ class Reconciliation:
     def report(self) -> reports.Report:
         """What is known by now."""
         findings = tuple(sorted(self._findings, key=_place(self._tables)))
-        judgement = judge(findings, self._request, interrupted=not self._is_complete)
+        judgement = narrowed(
+            judge(findings, self._request, interrupted=not self._is_complete),
+            findings,
+            self._request,
+            self.options.fail_on,
+            complete=self._is_complete,
+        )
         return reports.Report(
             tenant=self.migration.tenant,
             schema=self.migration.schema_,
@@ -125,6 +137,7 @@ class Reconciliation:
                 for name in self._request.tables
             ),
             request=self._request,
+            fail_on=tuple(failure.value for failure in self.options.fail_on),
             sample=self.options.sample,
             seed=self.options.seed,
             jobs=self.options.jobs,
@@ -136,6 +149,22 @@ class Reconciliation:
                 "log prefix": self.migration.log.prefix,
             },
         )
+
+    def repair_plan(self) -> RepairPlan | None:
+        """What to publish again; None when the run has not ended, or the load had not."""
+        newest = self._progress.newest if self._progress is not None else None
+        loads = [finding for finding in self._findings if finding.layer is Layer.GENERATION]
+        if not self._is_complete or newest is None or any(load.verdict is Verdict.INCONCLUSIVE for load in loads):
+            return None
+        assert self._progress is not None
+        head = RepairPlan(
+            tenant=self.migration.tenant,
+            log=self._progress.tenant.log_id,
+            generation=newest.generation,
+            migration_digest=self.migration.digest(),
+            made_at=instant_text(datetime.now(UTC)),
+        )
+        return make_plan(head, self._findings, self._tables, self._book)
 
     # ---------------------------------------------------------------- the parts of a run
 
@@ -276,6 +305,7 @@ class Reconciliation:
                 quarantine=self._quarantine,
                 progress=self._progress,
                 digest=self._digest,
+                digest_of=self._book.of,
                 options=self.options,
                 add=self._add,
                 counted=self._counted,
@@ -320,6 +350,7 @@ class Reconciliation:
             progress=self._progress,
             quarantine=self._quarantine,
             digest=self._digest,
+            digest_of=self._book.of,
             most=self.options.most,
         )
         self._findings = look.settle(self._findings)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
 
-from runtime.introspect import Survey
 from runtime.postgres import Connection
 from runtime.progress import Progress
+from runtime.survey import Survey
 from schemas.catalogue import Catalogue, Table, TypeKind, UserType
 from schemas.mapping import TableMapping
 from schemas.sql import quote_ident, quote_literal, quote_qualified

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from runtime.introspect import Survey
 from runtime.keyring import Keyring, Status
 from runtime.postgres import Connection
 from runtime.progress import Progress
 from runtime.reporting import Report, RowsCompared
+from runtime.survey import Survey
 from schemas.canonical import Method
 from schemas.catalogue import Catalogue, Table
 from schemas.mapping import TableMapping
@@ -53,6 +53,7 @@ class TableLook:
     quarantine: Quarantine
     progress: Progress | None
     digest: Digest
+    digest_of: Callable[[str], Digest]  # of rows of a table that are named
     options: Options
     add: Callable[[Finding], None]
     counted: Callable[[str, Mapping[str, int | None], Mapping[str, str]], None]
@@ -137,7 +138,9 @@ class TableLook:
         finding = look_at_published(progress, plan.name, rows_source)
         if plan.migrated_at is None:
             return finding
-        return with_instants(finding, target, plan, progress=progress, digest=self.digest, most=self.options.most)
+        return with_instants(
+            finding, target, plan, progress=progress, digest=self.digest_of(plan.name), most=self.options.most
+        )
 
     @cached_property
     def _known_kids(self) -> tuple[int, ...]:
@@ -156,7 +159,7 @@ class TableLook:
             plan=plan,
             fetcher=self._fetcher(source, target, plan, keyring),
             quarantine=self.quarantine,
-            digest=self.digest,
+            digest=self.digest_of(plan.name),
             most=self.options.most,
         )
 
@@ -227,7 +230,7 @@ class TableLook:
             draw=Draw(count, self.options.seed),
             populations=populations,
             quarantine=self.quarantine,
-            digest=self.digest,
+            digest=self.digest_of(fetcher.plan.name),
             most=self.options.most,
         )
 

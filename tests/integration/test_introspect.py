@@ -8,8 +8,9 @@ from importlib import resources
 import psycopg
 import pytest
 
-from runtime.introspect import Survey, read_catalogue, read_checked_catalogue, read_source, read_survey, read_tables
+from runtime.introspect import read_catalogue, read_checked_catalogue, read_source, read_survey, read_tables
 from runtime.postgres import Connection, open_source, open_target
+from runtime.survey import Survey
 from schemas.catalogue import Catalogue, Column, ForeignKey, Table
 from schemas.errors import ConfigurationError
 from schemas.migration import MigrationError, parse_migration
