@@ -49,12 +49,17 @@ class Totals:
     sums: dict[str, str]
 
 
-def read_statement(table: Table, rows_of: str, after: Sequence[str] = ()) -> bytes:
-    """The COPY that reads the table (`rows_of` follows FROM) in the order of its key, `after` that key if given."""
+def read_statement(table: Table, rows_of: str, after: Sequence[str] = (), among: Sequence[Sequence[str]] = ()) -> bytes:
+    """The COPY that reads the table (`rows_of` follows FROM) in the order of its key.
+
+    `after` that key if given, and only rows whose key is `among` those if any are.
+    """
     columns = ", ".join(select_expression(column, "t") for column in table.stored)
     statement = f"SELECT {columns} FROM {rows_of} AS t"
-    if after:
-        statement += f" WHERE {key_comparison(table, '>', after)}"
+    conditions = [key_comparison(table, ">", after)] if after else []
+    conditions += [key_among(table, among)] if among else []
+    if conditions:
+        statement += f" WHERE {' AND '.join(conditions)}"
     if table.key:
         statement += f" ORDER BY {_key(table)}"
     return f"COPY ({statement}) TO STDOUT {COPY_OPTIONS}".encode()
@@ -66,11 +71,12 @@ def key_comparison(table: Table, operator: str, key: Sequence[str]) -> str:
     Each value is cast to the column's own type and the columns are qualified, so that the comparison
     is the key's own: exact under any collation, for citext, char(n), numeric with NaN, composites.
     """
-    values = ", ".join(
-        f"{quote_literal(value)}::{table.column(name).type_at_source}"
-        for name, value in zip(table.key, key, strict=True)
-    )
-    return f"({_key(table)}) {operator} ({values})"
+    return f"({_key(table)}) {operator} {_values(table, key)}"
+
+
+def key_among(table: Table, keys: Sequence[Sequence[str]]) -> str:
+    """Whether a row's key is one of these, each value cast as in `key_comparison`."""
+    return f"({_key(table)}) IN (VALUES {', '.join(_values(table, key) for key in keys)})"
 
 
 def read_chunks(connection: Connection, statement: bytes, table: Table, limits: Limits) -> Iterator[Chunk]:
@@ -152,14 +158,20 @@ class _OpenChunk:
         return Chunk(self.csv, tuple(self.rows))
 
 
-def read_totals(connection: Connection, table: Table, rows_of: str, declared: Sequence[str]) -> Totals:
-    """Count the table and add up its integer and `declared` columns, exactly, on the server.
+def read_totals(
+    connection: Connection,
+    table: Table,
+    rows_of: str,
+    declared: Sequence[str],
+    among: Sequence[Sequence[str]] = (),
+) -> Totals:
+    """Count the table and add up its integer and `declared` columns, exactly, on the server; or rows `among` keys.
 
     It is a second path beside COPY: what was published is compared with it.
     """
     names = [column.name for column in table.stored if column.type in _EXACT_TYPES or column.name in declared]
     sums = "".join(f", coalesce(sum(t.{quote_ident(name)}), 0)::text" for name in names)
-    statement = f"SELECT count(*){sums} FROM {rows_of} AS t"
+    statement = f"SELECT count(*){sums} FROM {rows_of} AS t" + (f" WHERE {key_among(table, among)}" if among else "")
     try:
         row = connection.execute(statement.encode()).fetchone()
     except psycopg.Error as error:
@@ -170,6 +182,14 @@ def read_totals(connection: Connection, table: Table, rows_of: str, declared: Se
 
 def _key(table: Table) -> str:
     return ", ".join(f"t.{quote_ident(name)}" for name in table.key)
+
+
+def _values(table: Table, key: Sequence[str]) -> str:
+    values = (
+        f"{quote_literal(value)}::{table.column(name).type_at_source}"
+        for name, value in zip(table.key, key, strict=True)
+    )
+    return f"({', '.join(values)})"
 
 
 def _where(table: Table) -> str:

@@ -51,6 +51,7 @@ def check_resumable(
     source: SourceState,
     tables: Sequence[str],
     is_partial: bool,
+    plan: str = "",
 ) -> None:
     """See that source and migration are those the generation was begun with.
 
@@ -60,6 +61,16 @@ def check_resumable(
     began = generation.started
     name = f"generation {generation.number} is unfinished"
     problems: list[str] = []
+    if began.plan and began.plan != plan:
+        raise Refused(
+            f"{name} and publishes the rows of a repair plan" + (", not of this one" if plan else ""),
+            hint=f"finish it first (`producer snapshot --keys FILE` with the same plan), or: {_RESTART}",
+        )
+    if plan and not began.plan:
+        raise Refused(
+            f"{name}, and is not one of a repair plan",
+            hint=f"finish it first (`producer snapshot`, without --keys), or: {_RESTART}",
+        )
     if (began.is_partial, set(began.tables)) != (is_partial, set(tables)):
         asked = ", ".join(f"--table {table}" for table in began.tables) if began.is_partial else "no --table"
         raise Refused(

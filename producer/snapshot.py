@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from producer.half_read import after_parents
 from producer.publish import Publisher, Rehearsal, Sink
 from producer.resume import TableFate, check_resumable, fate_anew, fate_of, is_same_history
+from producer.selected import Selection
 from producer.source import Held, SourceState, await_durable, hold_catalogue, next_instant, read_state
 from producer.suspects import refuse_unclassified
 from producer.tables import TableOutcome, Work, look_from, publish_tables
@@ -37,9 +38,20 @@ class Wish:
     """What the caller asks for. No `tables` means all of the migration."""
 
     tables: tuple[str, ...] = ()
+    selection: Selection | None = None  # only the rows of a repair plan
     is_restart: bool = False
     is_rehearsal: bool = False
     accepts_unclassified: bool = False  # columns that seem personal travel readable
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only some tables, or rows, are asked for."""
+        return bool(self.tables) or self.selection is not None
+
+    @property
+    def plan(self) -> str:
+        """The digest of the repair plan, "" without one."""
+        return self.selection.plan.digest if self.selection is not None else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +110,13 @@ def run_snapshot(places: Places, wish: Wish, report: Report) -> Outcome | None:
         SourceError, LogError: source or log failed; what was committed stays, call it again.
     """
     migration = places.migration
+    selection = wish.selection
+    if selection is not None:
+        selection.check(migration)
     with closing(open_source(places.source.url, schema=migration.source.schemas)) as connection:
         held = hold_catalogue(connection, migration)
-        snapshot = _Snapshot(
-            connection=connection, held=held, state=read_state(connection), tables=chosen(held.catalogue, wish.tables)
-        )
+        tables = chosen(held.catalogue, wish.tables) if selection is None else selection.tables(held.catalogue)
+        snapshot = _Snapshot(connection=connection, held=held, state=read_state(connection), tables=tables)
         if not snapshot.tables:
             report(Warned("the source has no table to move; nothing was published"))
             return None
@@ -114,6 +128,8 @@ def run_snapshot(places: Places, wish: Wish, report: Report) -> Outcome | None:
         admin.ping(lambda what: report(Waiting(what)))
         with _sink(places, wish) as sink:
             control = read_control(places.kafka, migration.log.prefix, migration.tenant, places.keyring)
+            if selection is not None:
+                selection.see_log(control, report)
             specs = topic_specs(migration, snapshot.tables)
             check_topics(admin, control, {spec.name: spec.partitions for spec in specs[1:]})
             opening = _opening(control, snapshot, migration, wish)
@@ -124,9 +140,11 @@ def run_snapshot(places: Places, wish: Wish, report: Report) -> Outcome | None:
                 )
             if not wish.is_rehearsal:
                 await_durable(connection)
-            tables = _publish(places, snapshot, opening, sink=sink, wish=wish, report=report)
-    outcome = Outcome(opening=opening, is_rehearsal=wish.is_rehearsal, topics_made=made, tables=tuple(tables))
-    if outcome.rows == 0:
+            published = _publish(places, snapshot, opening, sink=sink, wish=wish, report=report)
+    outcome = Outcome(opening=opening, is_rehearsal=wish.is_rehearsal, topics_made=made, tables=tuple(published))
+    if selection is not None:
+        selection.tell(outcome.rows, report)
+    elif outcome.rows == 0:
         report(Warned("the source is empty: the generation has no row"))
     return outcome
 
@@ -201,7 +219,8 @@ def _opening(control: ControlState, snapshot: _Snapshot, migration: Migration, w
         migration=migration,
         source=snapshot.state,
         tables=[table.name for table in snapshot.tables],
-        is_partial=bool(wish.tables),
+        is_partial=wish.is_partial,
+        plan=wish.plan,
     )
     return Opening(log=control.log, generation=latest.number, instant=instant, resumed=latest)
 
@@ -240,11 +259,12 @@ def _publish(
         generation=opening.generation,
         instant=opening.instant,
         report=report,
+        among=wish.selection.keys if wish.selection is not None else {},
     )
     report(GenerationStarted(opening.generation, opening.instant, opening.resumed is not None))
     if opening.resumed is None:
         fates = [TableFate(table, "begin") for table in snapshot.tables]
-        _say_started(work, opening, snapshot.state, is_partial=bool(wish.tables))
+        _say_started(work, opening, snapshot.state, wish)
     else:
         fates = _fates(work, opening.resumed, snapshot.state)
         _say_resumed(work, snapshot.state, fates)
@@ -261,7 +281,7 @@ def _publish(
     return tables
 
 
-def _say_started(work: Work, opening: Opening, state: SourceState, *, is_partial: bool) -> None:
+def _say_started(work: Work, opening: Opening, state: SourceState, wish: Wish) -> None:
     started = SnapshotStarted(
         log=opening.log,
         tenant=work.migration.tenant,
@@ -276,7 +296,8 @@ def _say_started(work: Work, opening: Opening, state: SourceState, *, is_partial
         timeline=state.timeline,
         snapshot=state.snapshot,
         tables=tuple(table.name for table in work.tables),
-        is_partial=is_partial,
+        is_partial=wish.is_partial,
+        plan=wish.plan,
         catalogue=work.held.catalogue.to_json(),
     )
     if opening.abandoned:
@@ -289,6 +310,8 @@ def _say_started(work: Work, opening: Opening, state: SourceState, *, is_partial
 
 
 def _fates(work: Work, unfinished: GenerationState, state: SourceState) -> list[TableFate]:
+    if work.among:  # few rows, and what proves a table unchanged speaks of all of its rows
+        return [fate_anew(table, unfinished) for table in work.tables]
     if not is_same_history(unfinished, state):
         work.report(
             Notice(

@@ -25,6 +25,7 @@ def _generation(generation: GenerationState) -> dict[str, Any]:
         "state": generation.state,
         "instant": generation.started.instant,
         "is_partial": generation.started.is_partial,
+        "is_repair": bool(generation.started.plan),
         "resumed": len(generation.resumed),
         "rows": sum(table.rows for table in generation.tables.values()),
         "tables": [_table(generation, name) for name in generation.started.tables],
@@ -71,7 +72,7 @@ def show_status(facts: dict[str, Any], console: Console) -> None:
 def _line(generation: dict[str, Any]) -> str:
     words = [f"generation {generation['generation']}: {generation['state']}"]
     if generation["is_partial"]:
-        words.append("partial")
+        words.append("partial, rows of a repair plan" if generation["is_repair"] else "partial")
     if generation["resumed"]:
         words.append(f"resumed {generation['resumed']} times")
     return f"{', '.join(words)}; {generation['rows']:,} rows; the state of {generation['instant']}"

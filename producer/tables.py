@@ -8,9 +8,9 @@ one chunk of a large table, or many small tables, because committing costs milli
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Self
 
@@ -59,6 +59,7 @@ class Work:
     generation: int
     instant: str
     report: Report
+    among: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)  # only rows with these keys, by table
 
     @cached_property
     def gates(self) -> dict[str, frozenset[str]]:
@@ -143,7 +144,8 @@ def publish_tables(work: Work, fates: Sequence[TableFate]) -> list[TableOutcome]
     """Publish what each table's fate asks for, in order."""
     for fate in fates:
         done = fate.published_rows
-        expected = done if fate.fate == "kept" else fate.table.rows
+        rows = len(work.among.get(fate.table.name, ())) or fate.table.rows
+        expected = done if fate.fate == "kept" else rows
         work.report(TableTotals(fate.table.name, expected if expected > 0 else None, done))
     runs: list[TableRun | None] = []
     seen_from = ""
@@ -203,12 +205,13 @@ def _publish_table(work: Work, fate: TableFate, line: Line) -> TableRun:
         line.put(partial(work.publisher.begin_table, run))
     batch = work.migration.batch
     limits = Limits(max_rows=batch.max_rows, max_bytes=batch.max_bytes)
-    for chunk in read_chunks(work.connection, read_statement(table, rows_of, run.last_key), table, limits):
+    among = work.among.get(table.name, ())
+    for chunk in read_chunks(work.connection, read_statement(table, rows_of, run.last_key, among), table, limits):
         work.report(BatchesRead(table.name, sum(chunk.rows)))
         line.put(partial(work.publisher.prepare, run, chunk), len(chunk.csv))
         for fact in line.facts():
             work.report(fact)
-    totals = read_totals(work.connection, table, rows_of, work.migration.rules(table.name).sums)
+    totals = read_totals(work.connection, table, rows_of, work.migration.rules(table.name).sums, among)
     line.put(partial(_finish, work, run, totals))
     for fact in line.facts():
         work.report(fact)

@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from schemas.derivation import KEY_BYTES, derive, prefixed, row_digest
 from schemas.envelope import CellCipher
 from schemas.errors import KeyringError
+from schemas.repair import RepairKey
 
 KEYRING = "KEYRING"
 KEK = "KEYRING_KEK"
@@ -120,6 +121,11 @@ class Keyring:
     def transport_key(self, tenant: str, log_id: str, kid: int | None = None) -> bytes:
         """The key that seals the records of a log, from the primary key or the one of that id."""
         return derive(self._of(tenant, kid).material, "batch", tenant, log_id)
+
+    def repair_key(self, tenant: str, kid: int | None = None) -> RepairKey:
+        """The key that seals the row keys of a repair plan, from the primary key or the one of that id."""
+        key = self._of(tenant, kid)
+        return RepairKey(key.kid, derive(key.material, "repair", tenant))
 
     def digest_key(self, tenant: str) -> bytes:
         """The key of row digests: from the tenant's oldest key, so that a new primary key does not change them."""

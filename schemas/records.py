@@ -163,6 +163,7 @@ class SnapshotStarted:
     is_partial: bool  # only some tables or rows: gates only on its own tables, never prunes
     catalogue: str  # Catalogue.to_json()
     timeline: int = 0  # of the WAL position; 0 in records of older builds
+    plan: str = ""  # digest of the repair plan whose rows alone are published (`--keys`); "" for whole tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
