@@ -34,7 +34,9 @@ from validator.as_of import LogLook, not_applied
 from validator.decrypt import Decryption
 from validator.fail_on import Failure, narrowed
 from validator.generation import Quarantine, current, load_of, look_at_generation, table_load
+from validator.keyring_fits import see_that_keyring_fits
 from validator.organization import look_at_organization
+from validator.plan import table_plan
 from validator.published import published_catalogue
 from validator.repair import KeyBook, make_plan
 from validator.sides import Readers, Server, describe, named_errors
@@ -55,6 +57,7 @@ class Options:
     jobs: int = 2
     most: int = 1_000
     as_of: bool = False  # compare with the log, not with the source
+    keeps_keys: bool = False  # of rows that are named, for a repair plan
     fail_on: tuple[Failure, ...] = (Failure.ANY,)
 
 
@@ -181,10 +184,11 @@ class Reconciliation:
         if found.verdict is Verdict.INCONCLUSIVE:
             return  # rows of a load that goes on prove nothing
         self._warn_of_digest()
+        survey = read_survey(target.first, [self.migration.schema_], side="target")
+        self._try_keyring(target, mappings, survey)
         if Layer.ORGANIZATION in self.options.layers:
             self._add(look_at_organization(target.first, self.migration, self.keyring, self.environment))
         if any(layer not in WHOLE for layer in self.options.layers):
-            survey = read_survey(target.first, [self.migration.schema_], side="target")
             self._warn_of_strangers(survey)
             self._look_at_tables(catalogue, mappings, survey, source, target)
 
@@ -261,6 +265,17 @@ class Reconciliation:
                 hint="set KEYRING and KEYRING_KEK_FILE, or name other layers with --layers",
             )
 
+    def _try_keyring(self, target: Readers, mappings: Mapping[str, TableMapping], survey: Survey) -> None:
+        """Another keyring would make every encrypted cell a difference; it is refused before the work."""
+        if self.keyring is None or not {Layer.ENVELOPES, Layer.CELLS, Layer.ROWS} & set(self.options.layers):
+            return
+        there = {table.name: table for table in survey.tables}
+        schema, tenant = self.migration.schema_, self.migration.tenant
+        plans = [table_plan(mappings[name], there[name], schema) for name in self._request.tables if name in there]
+        kafka, prefix = self.kafka, self.migration.log.prefix
+        log_of = (lambda: read_control(kafka, prefix, tenant, self.keyring).log) if kafka is not None else None
+        see_that_keyring_fits(target.first, plans, self.keyring, tenant, log_of)
+
     def _warn_of_digest(self) -> None:
         newest = self._progress.newest if self._progress is not None else None
         if newest is None or self._progress is None:
@@ -305,7 +320,7 @@ class Reconciliation:
                 quarantine=self._quarantine,
                 progress=self._progress,
                 digest=self._digest,
-                digest_of=self._book.of,
+                digest_of=self._digest_of,
                 options=self.options,
                 add=self._add,
                 counted=self._counted,
@@ -350,7 +365,7 @@ class Reconciliation:
             progress=self._progress,
             quarantine=self._quarantine,
             digest=self._digest,
-            digest_of=self._book.of,
+            digest_of=self._digest_of,
             most=self.options.most,
         )
         self._findings = look.settle(self._findings)
@@ -391,6 +406,10 @@ class Reconciliation:
         with self._lock:
             self._counts[table] = dict(counts)
             self._sums[table] = dict(sums)
+
+    def _digest_of(self, table: str) -> Callable[[Sequence[str]], str]:
+        """The digest of a table's rows that are named; their keys are kept only for who asks for a plan."""
+        return self._book.of(table) if self.options.keeps_keys else self._digest
 
     def _digest(self, key: Sequence[str]) -> str:
         """The keyed digest by which quarantine, log messages and this report name a row."""

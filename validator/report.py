@@ -1,8 +1,8 @@
 """The report: everything a run saw, as one JSON object, and read back from it.
 
-The object carries a `version`; whoever reads it may rely on the names below for as long as
-that number stays. It is written as a whole or not at all; a run that was cut short writes
-`complete: false` and never the verdict equal.
+The object carries a `version`; whoever reads it may rely on the names in `report.schema.json` for
+as long as that number stays. It is written as a whole or not at all; a run that has not ended or was
+cut short leaves `complete: false` and never the verdict equal.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from schemas.errors import ConfigurationError, ReplicatorError
 from validator.sides import Server
 from validator.verdict import ABOUT, WHOLE, Difference, Finding, Judgement, Layer, Request, Verdict
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ class Report:
     load: Load
     tables: tuple[TableLoad, ...]
     request: Request
+    fail_on: tuple[str, ...]
     sample: int | None
     seed: int
     jobs: int
@@ -113,6 +115,7 @@ class Report:
                 "tables": list(self.request.tables),
                 "not_looked_at": list(self.request.left_out),
                 "as_of_snapshot": self.request.is_as_of,
+                "fail_on": list(self.fail_on),
                 "sample": self.sample,
                 "seed": self.seed,
                 "jobs": self.jobs,
@@ -217,11 +220,16 @@ def save(path: Path, text: str) -> None:
         raise CannotWrite(path, error) from None
 
 
+def schema_text() -> str:
+    """The JSON Schema that every report of this version keeps."""
+    return (resources.files("validator") / "report.schema.json").read_text(encoding="utf-8")
+
+
 def read(path: Path) -> dict[str, Any]:
     """A report that was saved before.
 
     Raises:
-        ConfigurationError: it cannot be read, or is no report of a version this build knows.
+        ConfigurationError: it cannot be read, or is no report of the version that this build knows.
     """
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
@@ -229,10 +237,18 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigurationError(
             f"{path}: no report can be read there", hint="validator reconcile --json-report FILE writes one"
         ) from None
-    if not isinstance(plain, dict) or plain.get("program") != "validator" or plain.get("version") != VERSION:
+    if not isinstance(plain, dict) or plain.get("program") != "validator" or "version" not in plain:
         raise ConfigurationError(
-            f"{path}: no report of `validator reconcile` that this build can read",
-            hint="validator reconcile --json-report FILE writes one",
+            f"{path}: no report of `validator reconcile`", hint="validator reconcile --json-report FILE writes one"
+        )
+    if plain["version"] != VERSION:
+        raise ConfigurationError(
+            f"{path}: a report of another version, this build reads version {VERSION}",
+            hint="read it with the build that wrote it, or reconcile again",
+        )
+    if missing := [name for name in json.loads(schema_text())["required"] if name not in plain]:
+        raise ConfigurationError(
+            f"{path}: a report that lacks {', '.join(missing)}", hint="it was changed after it was written"
         )
     return plain
 

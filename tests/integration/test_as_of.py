@@ -15,6 +15,7 @@ from runtime.keyring import init_keyring, load_keyring, make_kek_file
 from runtime.settings import KafkaSettings
 from schemas.migration import parse_migration
 from tests.integration.test_reconcile import clone, url_of
+from tests.report_schema import checked
 from tests.tenant import QUIET, Tenant
 from validator.as_of import AS_OF_LAYERS
 from validator.cli import main
@@ -98,7 +99,7 @@ class Moved:
         chosen = Options(layers=(Layer.GENERATION, *layers) if layers else every, seed=1, as_of=as_of, **options)
         environment = self.tenant.environment
         facts: list[object] = []
-        return (
+        return checked(
             Reconciliation(
                 migration=parse_migration(Path(environment["MIGRATION"]).read_text(), "shop.toml"),
                 source_url="" if as_of else self.source,

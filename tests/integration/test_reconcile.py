@@ -6,6 +6,8 @@ import base64
 import json
 import secrets
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,8 @@ import pytest
 from runtime.keyring import Keyring, init_keyring
 from schemas.envelope import row_contexts
 from schemas.migration import parse_migration
-from tests.conftest import Run, Spawn
+from tests.conftest import ROOT, Run, Spawn
+from tests.report_schema import checked
 from validator.cli import main
 from validator.reconcile import Options, Reconciliation
 from validator.verdict import Layer
@@ -122,7 +125,7 @@ class Pair:
             report_fact=facts.append,
             program_version="test",
         )
-        return run.run().to_json()
+        return checked(run.run().to_json())
 
 
 def clone(server_url: str, template: str | None) -> str:
@@ -595,7 +598,7 @@ def test_program_ends_with_its_verdict_and_writes_both_reports(pair: Pair, run: 
 
     assert done.returncode == 0, done.stderr
     assert "Equal: 3 tables, 490 rows, in 11 layers." in done.stdout
-    assert json.loads(saved.read_text())["verdict"] == "equal"
+    assert checked(json.loads(saved.read_text()))["verdict"] == "equal"
     assert "<!doctype html>" in page.read_text()
     again = run(
         "validator",
@@ -607,7 +610,7 @@ def test_program_ends_with_its_verdict_and_writes_both_reports(pair: Pair, run: 
         "--json",
         env=pair.environment,
     )
-    assert (again.returncode, json.loads(again.stdout)["version"]) == (0, 1)
+    assert (again.returncode, checked(json.loads(again.stdout))["version"]) == (0, 2)
     assert (tmp_path / "again.html").read_text() == page.read_text()
 
 
@@ -667,19 +670,24 @@ def test_run_cut_short_by_an_error_leaves_a_report_that_is_not_complete(pair: Pa
         env={**pair.environment, "NEW_POSTGRES_URL": "postgresql://postgres@127.0.0.1:9/none"},
     )
 
-    report = json.loads(saved.read_text())
+    report = checked(json.loads(saved.read_text()))
     assert done.returncode == 4
     assert (report["complete"], report["verdict"]) == (False, "inconclusive")
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+)
 def test_interrupted_run_leaves_a_report_that_is_not_complete_and_never_equal(
     pair: Pair, spawn: Spawn, tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
-    saved = tmp_path / "r.json"
+    saved, page = tmp_path / "r.json", tmp_path / "r.html"
+    saved.write_text('{"verdict": "equal"}')  # of yesterday; nobody shall take it for today's
     with psycopg.connect(pair.target) as blocker, psycopg.connect(pair.target, autocommit=True) as observer:
         blocker.execute("LOCK TABLE tenant_shop.orders IN ACCESS EXCLUSIVE MODE")
-        process = spawn("validator", "reconcile", "--json-report", str(saved), env=pair.environment)
+        process = spawn(
+            "validator", "reconcile", "--json-report", str(saved), "--report", str(page), env=pair.environment
+        )
         while not observer.execute(
             "SELECT 1 FROM pg_stat_activity WHERE application_name = 'validator' AND wait_event_type = 'Lock'"
         ).fetchone():
@@ -688,7 +696,91 @@ def test_interrupted_run_leaves_a_report_that_is_not_complete_and_never_equal(
         process.send_signal(sent)
         process.communicate(timeout=60)
 
-    report = json.loads(saved.read_text())
+    report = checked(json.loads(saved.read_text()))
     assert process.returncode == code
     assert (report["complete"], report["verdict"]) == (False, "inconclusive")
     assert "interrupted" in report["sentence"]
+    assert "This run did not complete." in page.read_text()
+
+
+LAME = "UPDATE replicator.generations SET state = 'running', ended_at = NULL"
+LESS = "DELETE FROM orders WHERE id = 5"
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "changed", "code", "says"),
+    [
+        ("", [], {}, 0, "Equal: 3 tables, 490 rows, in 11 layers."),
+        (LESS, [], {}, 1, "Different in orders"),
+        (LESS, ["--fail-on", "fk,missing"], {}, 1, "Different in orders"),
+        (LESS, ["--fail-on", "fk,organization"], {}, 0, "Different in orders"),
+        ("", ["--fail-on", "values"], {}, 2, "there are any, missing"),
+        ("", ["--layers", "counts", "--fail-on", "fk"], {}, 2, "found by foreign-keys"),
+        (LAME, [], {}, 3, "has not ended"),
+        (LAME, ["--fail-on", "fk"], {}, 3, "has not ended"),
+        ("", [], {"POSTGRES_URL": "postgresql://postgres@127.0.0.1:9/none"}, 4, "source"),
+    ],
+    ids=["0", "1", "1 asked for", "0 not asked for", "2", "2 not looked for", "3", "3 all the same", "4"],
+)
+def test_each_exit_code_says_what_is_true_of_the_data(
+    pair: Pair, run: Run, script: str, arguments: list[str], changed: dict[str, str], code: int, says: str
+) -> None:
+    pair.corrupt(script)
+
+    done = run("validator", "reconcile", *arguments, env={**pair.environment, **changed})
+
+    assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done.stdout + done.stderr
+    assert ("does not ask for what differs (count, missing, sum, value)" in " ".join(done.stdout.split())) == (
+        script == LESS and code == 0
+    )
+
+
+def test_report_that_is_killed_while_it_is_written_leaves_the_one_before(tmp_path: Path) -> None:
+    saved = tmp_path / "r.json"
+    saved.write_text("before")
+    script = (
+        "import os, pathlib, signal; from validator import report;"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL);"
+        f"report.save(pathlib.Path({str(saved)!r}), 'x' * 10_000_000)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
+
+    assert (done.returncode, saved.read_text()) == (-signal.SIGKILL, "before")
+
+
+def test_another_keyring_of_the_tenant_is_said_before_any_row_is_named(pair: Pair, run: Run, tmp_path: Path) -> None:
+    kek = base64.b64decode(Path(pair.environment["KEYRING_KEK_FILE"]).read_text())
+    other = tmp_path / "other.json"
+    init_keyring(other, "shop", kek)
+    of_others = tmp_path / "of others.json"
+    init_keyring(of_others, "elsewhere", kek)
+
+    wrong = run("validator", "reconcile", env={**pair.environment, "KEYRING": str(other)})
+    lacking = run("validator", "reconcile", env={**pair.environment, "KEYRING": str(of_others)})
+    clear = run("validator", "reconcile", "--layers", "counts,sums", env={**pair.environment, "KEYRING": str(other)})
+
+    assert (wrong.returncode, lacking.returncode, clear.returncode) == (2, 2, 0)
+    assert "not the keyring that they were written with" in " ".join(wrong.stderr.split())
+    assert "encrypted with keys that it lacks (1)" in " ".join(lacking.stderr.split())
+    assert "undecryptable" not in wrong.stdout + lacking.stdout
+
+
+def test_report_of_another_version_or_with_parts_cut_out_is_refused(pair: Pair, run: Run, tmp_path: Path) -> None:
+    saved = tmp_path / "r.json"
+    report = pair.reconcile(Layer.COUNTS)
+    for spoiled, says in (({**report, "version": 1}, "another version"), ({**report, "load": None}, "")):
+        if not says:
+            del spoiled["load"]
+        saved.write_text(json.dumps(spoiled))
+
+        done = run("validator", "report", "--from", str(saved), "--html", str(tmp_path / "r.html"))
+
+        assert done.returncode == 2
+        assert (says or "lacks load") in done.stderr
+
+
+def test_schema_of_the_report_is_printed_without_any_server(run: Run) -> None:
+    done = run("validator", "report", "--schema")
+
+    assert (done.returncode, json.loads(done.stdout)["$id"]) == (0, "urn:tenant-replicator:validator:report:2")

@@ -20,6 +20,7 @@ from psycopg import sql
 from runtime.keyring import Keyring, init_keyring, load_keyring, make_kek_file
 from schemas.envelope import row_contexts
 from schemas.migration import Migration, parse_migration
+from tests.report_schema import checked
 from tests.tenant import QUIET, Tenant, fresh_databases
 from validator.reconcile import Options, Reconciliation
 from validator.verdict import Layer
@@ -119,7 +120,7 @@ class Pair:
     def reconcile(self, **options: Any) -> dict[str, Any]:
         """The whole report, all layers unless told otherwise."""
         asked = Options(**{"layers": tuple(Layer), "seed": 1, "jobs": 2, **options})
-        return (
+        return checked(
             Reconciliation(
                 migration=self.migration,
                 source_url=self.environment["POSTGRES_URL"],

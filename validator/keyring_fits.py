@@ -1,0 +1,81 @@
+"""Whether the keyring is the one that the target's cells were encrypted with, asked before the work.
+
+With another keyring every encrypted cell of the tenant would be a difference, each named, after an
+hour. So a few cells are tried first. That none of them opens has two causes, another keyring or cells
+that were written wrongly, and the log tells which: it is sealed by the same keys. One that opens is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from runtime.keyring import Keyring
+from runtime.postgres import Connection
+from schemas.envelope import header_kid
+from schemas.errors import KeyringError, LogError
+from validator.cells import opened_rows
+from validator.plan import TablePlan
+from validator.sides import named_errors
+
+_ROWS = 20  # tried of each table
+_ENOUGH = 5  # fewer cells that do not open are named one by one
+
+_HINT = "KEYRING must name the keyring that the consumer wrote with; other layers (--layers) need none"
+
+
+def see_that_keyring_fits(
+    target: Connection, plans: Iterable[TablePlan], keyring: Keyring, tenant: str, log_of: Callable[[], str] | None
+) -> None:
+    """Try the first cells of each table, until one opens.
+
+    `log_of` reads the log's identity from records sealed with the same keyring ("": none); None when no log is named.
+
+    Raises:
+        KeyringError: none opens, and nothing shows that the keyring is right all the same.
+    """
+    tried = 0
+    sealed = [plan for plan in plans if plan.sealed]
+    for plan in sealed:
+        for row in opened_rows(target, plan, keyring, tenant, order=f" LIMIT {_ROWS}"):
+            if len(row.opened) - row.opened.count(None) > len(row.undecryptable):
+                return
+            tried += len(row.undecryptable)
+    if tried < _ENOUGH:
+        return
+    has = {key.kid for key in keyring.data_keys(tenant)}
+    written = set().union(*(_kids(target, plan) for plan in sealed))
+    if written and not written & has:
+        named = ", ".join(map(str, sorted(written)))
+        raise KeyringError(
+            f"{keyring.path}: the target's cells are encrypted with keys that it lacks ({named})", hint=_HINT
+        )
+    if _opens(log_of):
+        return  # so the cells are wrong, and shall be named
+    raise KeyringError(
+        f"{keyring.path}: opens none of the {tried} encrypted cells that were tried first:"
+        " it is not the keyring that they were written with, or they were written wrongly",
+        hint=_HINT if log_of is not None else f"{_HINT}; KAFKA_BOOTSTRAP_SERVERS lets the log tell which it is",
+    )
+
+
+def _opens(log_of: Callable[[], str] | None) -> bool:
+    if log_of is None:
+        return False
+    try:
+        return bool(log_of())
+    except (KeyringError, LogError):  # sealed by other keys, or not to be read
+        return False
+
+
+def _kids(target: Connection, plan: TablePlan) -> set[int]:
+    columns = ", ".join(sealed.cell for sealed in plan.sealed)
+    query = f"SELECT {columns} FROM {plan.relation('target')} t WHERE {plan.has_sealed} LIMIT {_ROWS}"
+    with named_errors("target", f"{plan.name}: reading encrypted cells"):
+        rows = target.execute(query.encode(), binary=True).fetchall()
+    found = set()
+    for cell in (cell for row in rows for cell in row if cell is not None):
+        try:
+            found.add(header_kid(cell))
+        except ValueError:
+            continue  # no envelope
+    return found
