@@ -17,6 +17,16 @@ from validator.sides import named_errors
 from validator.verdict import Difference, Finding, Kind
 
 
+def strange_instant(plan: TablePlan, progress: Progress) -> str:
+    """SQL over `t`: whether a row of the target shows an instant that no generation has; "" when that cannot be told."""
+    known = [item.instant for item in progress.generations.values()]
+    known += [item.instant for item in progress.tables.values() if item.instant is not None]
+    if not known or plan.migrated_at is None:
+        return ""
+    column = f"t.{quote_ident(plan.migrated_at)}"
+    return f"({column} > {quote_literal(instant_text(max(known)))} OR {column} IS NULL)"
+
+
 def with_instants(
     finding: Finding,
     target: Connection,
@@ -27,16 +37,13 @@ def with_instants(
     most: int,
 ) -> Finding:
     """The finding of a table, with every row that is newer than all that was published."""
-    known = [item.instant for item in progress.generations.values()]
-    known += [item.instant for item in progress.tables.values() if item.instant is not None]
-    if not known or plan.migrated_at is None:
+    condition = strange_instant(plan, progress)
+    if not condition or plan.migrated_at is None:
         return finding
-    column = quote_ident(plan.migrated_at)
     key = ", ".join(cell.target for cell in plan.key) or "NULL"
     with named_errors("target", f'{plan.name}: "{plan.migrated_at}"'):
         rows = target.execute(
-            f"SELECT count(*) OVER (), {key} FROM {plan.relation('target')} t"
-            f" WHERE t.{column} > {quote_literal(instant_text(max(known)))} OR t.{column} IS NULL LIMIT {most}".encode()
+            f"SELECT count(*) OVER (), {key} FROM {plan.relation('target')} t WHERE {condition} LIMIT {most}".encode()
         ).fetchall()
     if not rows:
         return finding

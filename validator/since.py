@@ -7,7 +7,7 @@ Everything else stays as it was found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from runtime.keyring import Keyring
@@ -99,6 +99,7 @@ class SinceLook:
     progress: Progress
     quarantine: Quarantine
     digest: Digest
+    digest_of: Callable[[str], Digest]  # of rows of a table that are named
     most: int
     _proven: dict[str, Changes] = field(default_factory=dict)
 
@@ -160,7 +161,7 @@ class SinceLook:
                 tenant=self.migration.tenant,
             ),
             quarantine=self.quarantine,
-            digest=self.digest,
+            digest=self.digest_of(sides.plan.name),
             most=self.most,
         )
         differences, total = naming.name_found(part.layer, real())
