@@ -169,7 +169,11 @@ def parts_of(connection: Connection, plan: TablePlan, most: int) -> list[Part]:
             "SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::bigint",
             (plan.relation("target").removeprefix("ONLY "),),
         ).fetchone()
-    blocks = int(row[0]) if row else 0
+    return parts_of_blocks(int(row[0]) if row else 0, most)
+
+
+def parts_of_blocks(blocks: int, most: int) -> list[Part]:
+    """The same for a table of so many blocks; those that it gets later lie in the last part."""
     count = max(1, min(most, blocks // _PART_BLOCKS + 1))
     cuts = [blocks * number // count for number in range(1, count)]
     return [Part(low=low, high=high) for low, high in zip([None, *cuts], [*cuts, None], strict=True)]

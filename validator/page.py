@@ -47,7 +47,7 @@ def render(report: Mapping[str, Any]) -> str:
         loads=_loads(report),
         all=_all(report),
         positions=_positions(report),
-        notes=_notes(report),
+        notes=remarks(report),
         sums=[(table["name"], column, total) for table in report["tables"] for column, total in table["sums"].items()],
     )
 
@@ -158,9 +158,9 @@ def _positions(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(topic, ", ".join(offsets)) for topic, offsets in by_topic.items()]
 
 
-def _notes(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """What was said beside the verdicts: samples with their bounds, reasons, remarks."""
-    notes = []
+def remarks(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What was said beside the verdicts, each once a table: samples with their bounds, reasons, facts."""
+    found: dict[tuple[str, str], str] = {}
     places = [("", layer, finding) for layer, finding in report["whole"].items()]
     places += [
         (table["name"], layer, finding) for table in report["tables"] for layer, finding in table["layers"].items()
@@ -173,5 +173,6 @@ def _notes(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ]
         if finding.get("sample") and layer == Layer.CELLS.value:
             texts.append(finding["sample"]["says"])
-        notes += [(table, HEADINGS[Layer(layer)], text) for text in texts]
-    return notes
+        for text in texts:
+            found.setdefault((table, text), HEADINGS[Layer(layer)])
+    return [(table, heading, text) for (table, text), heading in found.items()]

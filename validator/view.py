@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from validator.page import HEADINGS, MARKS, duration
+from validator.page import MARKS, duration, remarks
 from validator.verdict import WHOLE, Layer
 
 _STYLES = {"equal": "green", "different": "bold red", "inconclusive": "yellow", "skipped": "dim"}
@@ -100,13 +100,11 @@ def _differences(report: Mapping[str, Any]) -> Table:
 
 
 def _notes(report: Mapping[str, Any]) -> Iterator[Text]:
-    for table in report["tables"]:
-        for layer, finding in table["layers"].items():
-            for text in (*finding.get("unknown", ()), *(finding.get("notes", ()) if layer == "foreign-keys" else ())):
-                yield Text(f"{table['name']}: {text}", style="dim")
-    for layer, finding in report["whole"].items():
-        for text in finding.get("unknown", ()):
-            yield Text(f"{HEADINGS[Layer(layer)].lower()}: {text}", style="dim")
+    found = remarks(report)
+    for table, heading, text in found[:_SHOWN]:
+        yield Text(f"{table or heading.lower()}: {text}", style="dim")
+    if len(found) > _SHOWN:
+        yield Text(f"… and {len(found) - _SHOWN:,} more remarks; --json-report and --report list them", style="dim")
 
 
 def _verdict(report: Mapping[str, Any]) -> Iterator[Text]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import secrets
 import signal
@@ -612,6 +613,24 @@ def test_program_ends_with_its_verdict_and_writes_both_reports(pair: Pair, run: 
     )
     assert (again.returncode, checked(json.loads(again.stdout))["version"]) == (0, 2)
     assert (tmp_path / "again.html").read_text() == page.read_text()
+
+
+def test_what_a_reader_should_know_stands_on_the_terminal_and_on_the_page(pair: Pair, run: Run, tmp_path: Path) -> None:
+    migration, page = tmp_path / "shop.toml", tmp_path / "r.html"
+    left_out = '[table.orders.leave_out]\norders_at = "nobody asks by time"\n[table.touches]'
+    migration.write_text(MIGRATION.replace("[table.touches]", left_out))
+    pair.corrupt("DROP INDEX orders_at")
+
+    done = run("validator", "reconcile", "--report", str(page), env={**pair.environment, "MIGRATION": str(migration)})
+
+    assert done.returncode == 0, done.stdout
+    for says in (
+        'left out by the migration: "orders_at" (nobody asks by time)',
+        'foreign key "orders_customer": 8 inherited orphans, the source has them too',
+    ):
+        assert f"orders: {says}" in done.stdout
+        assert html.escape(says) in page.read_text().replace("&#34;", "&quot;")
+    assert "no encrypted column" not in done.stdout
 
 
 def test_program_ends_with_1_when_rows_differ_and_shows_no_value(pair: Pair, run: Run, tmp_path: Path) -> None:
