@@ -74,7 +74,7 @@ def look_at_generation(progress: Progress | None, tenant: str, quarantine: Quara
     )
     notes = []
     if newest.is_partial:
-        notes.append(f"generation {newest.generation} is partial: other tables are of an earlier one")
+        notes.append(f"generation {newest.generation} is partial: other tables, or other rows, are of an earlier one")
     return Finding(
         layer=Layer.GENERATION,
         looked_at=len(newest.table_order),

@@ -63,7 +63,8 @@ def make_plan(head: RepairPlan, findings: Sequence[Finding], tables: Sequence[st
     other = list(_other([finding for finding in findings if not finding.table]))
     for name in tables:
         found = [finding for finding in findings if finding.table == name]
-        table = PlannedTable(rows=tuple(_rows(found, name, book)), whole=_whole(found))
+        whole = _whole(found)
+        table = PlannedTable(rows=() if whole else tuple(_rows(found, name, book)), whole=whole)
         if table.rows or table.whole:
             planned[name] = table
         other += _other(found, is_planned=name in planned)

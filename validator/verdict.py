@@ -354,7 +354,7 @@ _ADVICE: tuple[tuple[frozenset[Kind], str], ...] = (
     (frozenset({Kind.QUARANTINED, Kind.ORPHAN_WAITING}), "consumer quarantine list"),
     (
         frozenset({Kind.MISSING_IN_TARGET, Kind.VALUE_MISMATCH, Kind.ORPHAN_LOST, Kind.SUM, Kind.ENVELOPE}),
-        "consumer replay --reapply    (writes the log's rows again; or `producer snapshot` if the source has changed)",
+        "consumer replay --reapply (writes the log's rows again), or for these rows alone: validator reconcile --plan FILE",
     ),
     (
         frozenset({Kind.EXTRA_IN_TARGET, Kind.COUNT, Kind.DISCARDED}),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from producer.read import Limits, key_comparison, read_chunks, read_statement
+from producer.read import Limits, key_comparison, read_chunks, read_statement, read_totals
 from producer.source import hold_catalogue
 from runtime.postgres import open_source
 from schemas.batch import WireSchema, parse_csv, row_keys
@@ -47,8 +49,8 @@ def test_reading_goes_on_exactly_after_any_key(make_database: MakeDatabase, kind
         (table,) = held.catalogue.tables
         wire = WireSchema.of(table)
 
-        def keys(after: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-            statement = read_statement(table, held.rows_of(table), after)
+        def keys(after: tuple[str, ...] = (), among: Sequence[tuple[str, ...]] = ()) -> list[tuple[str, ...]]:
+            statement = read_statement(table, held.rows_of(table), after, among)
             found = [parse_csv(chunk.csv, wire) for chunk in read_chunks(connection, statement, table, Limits())]
             return [key for frame in found for key in row_keys(frame, list(wire.polars))]
 
@@ -60,3 +62,6 @@ def test_reading_goes_on_exactly_after_any_key(make_database: MakeDatabase, kind
                 f"SELECT count(*) FROM {held.rows_of(table)} AS t WHERE {key_comparison(table, '<=', key)}".encode()
             ).fetchone()
             assert row == (place,)
+            assert keys(among=[key]) == [key]
+            assert read_totals(connection, table, held.rows_of(table), (), among=whole[:place]).rows == place
+        assert keys(whole[0], among=whole[::2]) == whole[2::2]
