@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from runtime.keyring import Keyring
 from runtime.postgres import Connection
 from schemas.envelope import header_kid
-from schemas.errors import KeyringError, LogError
+from schemas.errors import ContractError, KeyringError, LogError
 from validator.cells import opened_rows
 from validator.plan import TablePlan
 from validator.sides import named_errors
@@ -49,22 +49,32 @@ def see_that_keyring_fits(
         raise KeyringError(
             f"{keyring.path}: the target's cells are encrypted with keys that it lacks ({named})", hint=_HINT
         )
-    if _opens(log_of):
+    opens_log = _opens(log_of)
+    if opens_log:
         return  # so the cells are wrong, and shall be named
+    if opens_log is False:
+        raise KeyringError(
+            f"{keyring.path}: opens neither the target's cells nor the log:"
+            " it is not the keyring that they were written with",
+            hint=_HINT,
+        )
     raise KeyringError(
         f"{keyring.path}: opens none of the {tried} encrypted cells that were tried first:"
         " it is not the keyring that they were written with, or they were written wrongly",
-        hint=_HINT if log_of is not None else f"{_HINT}; KAFKA_BOOTSTRAP_SERVERS lets the log tell which it is",
+        hint=f"{_HINT}; with KAFKA_BOOTSTRAP_SERVERS the log tells which it is",
     )
 
 
-def _opens(log_of: Callable[[], str] | None) -> bool:
+def _opens(log_of: Callable[[], str] | None) -> bool | None:
+    """Whether the log opens with the keyring; None when there is no log that could tell."""
     if log_of is None:
-        return False
+        return None
     try:
-        return bool(log_of())
-    except (KeyringError, LogError):  # sealed by other keys, or not to be read
+        return True if log_of() else None
+    except (KeyringError, ContractError):
         return False
+    except LogError:
+        return None
 
 
 def _kids(target: Connection, plan: TablePlan) -> set[int]:

@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from runtime.keyring import init_keyring, load_keyring, make_kek_file
+from runtime.keyring import init_keyring, load_kek, load_keyring, make_kek_file
 from runtime.settings import KafkaSettings
+from schemas.errors import ContractError, KeyringError
 from schemas.migration import parse_migration
 from tests.integration.test_reconcile import clone, url_of
 from tests.report_schema import checked
@@ -372,6 +373,25 @@ def test_a_partial_generation_counts_over_the_complete_one(server_url: str, boot
         assert explained(shop, "lines", "7", "1")["exit_code"] == 3
     finally:
         drop(server_url, shop.source, shop.target)
+
+
+def test_another_keyring_is_told_from_cells_that_were_written_wrongly(
+    shop: Moved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.corrupt("UPDATE orders SET note = set_byte(note, 20, get_byte(note, 20) # 1)")
+    named = shop.reconcile(Layer.CELLS, tables=("orders",))
+    assert {item["kind"] for item in named["differences"]} == {
+        "undecryptable"
+    }  # the log says that the keyring is right
+
+    environment = shop.tenant.environment
+    other = tmp_path / "other.json"
+    init_keyring(other, parse_migration(Path(environment["MIGRATION"]).read_text(), "").tenant, load_kek(environment))
+    monkeypatch.setitem(environment, "KEYRING", str(other))
+    with pytest.raises(KeyringError, match="opens neither the target's cells nor the log"):
+        shop.reconcile()
+    with pytest.raises(ContractError, match="cannot be opened: wrong key"):
+        shop.reconcile(as_of=True)
 
 
 def explained(shop: Moved, table: str, *key: str, show_values: bool = False) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def test_a_consumer_whose_identity_another_takes_is_fenced(bootstrap: str, prefi
         _own(first, f"{prefix}.t")
         _own(second, f"{prefix}.t")
 
-        with pytest.raises(Fenced, match="same group.instance.id") as fenced:
+        with pytest.raises(Fenced, match=r"same group\.instance\.id") as fenced:
             _poll_until_it_fails(first)
     finally:
         first.close()
