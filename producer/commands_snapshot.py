@@ -42,7 +42,7 @@ MAX_ROWS = 10_000  # of a repair plan, unless --max-rows says otherwise
 )
 @click.option(
     "--max-rows",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 100_000),
     metavar="N",
     help=f"With --keys: refuse a plan of more rows, before anything is sent.  [default: {MAX_ROWS}]",
 )

@@ -34,12 +34,15 @@ class Quarantine:
 
 
 def current(rows: Sequence[QuarantinedRow], progress: Progress) -> Quarantine:
-    """Of all quarantine the rows that still matter: those of each table's newest generation."""
-    newest: dict[str, int] = {}
-    for row in rows:
-        table = progress.newest_table(row.table_name)
-        newest[row.table_name] = table.generation if table is not None else row.generation
-    return Quarantine(rows=tuple(row for row in rows if row.generation >= newest[row.table_name]))
+    """Of all quarantine the rows that still matter: those since each table's newest complete generation.
+
+    A partial one supersedes nothing: it may have published other rows of the table only.
+    """
+    complete: dict[str, int] = {}
+    for (number, table), item in progress.tables.items():
+        if not progress.generations[number].is_partial and item.state is not TableState.WAITING:
+            complete[table] = max(complete.get(table, 0), number)
+    return Quarantine(rows=tuple(row for row in rows if row.generation >= complete.get(row.table_name, 0)))
 
 
 def look_at_generation(progress: Progress | None, tenant: str, quarantine: Quarantine, most: int) -> Finding:

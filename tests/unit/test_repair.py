@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import ConfigurationError
+from runtime.plan_file import read_plan, write_plan
+from schemas.errors import ConfigurationError, Unavailable
 from schemas.repair import (
     FORMAT,
     NotThisPlan,
@@ -139,6 +142,25 @@ def test_the_digest_names_the_rows_that_are_published_and_nothing_else() -> None
     assert fewer.digest == ONE.digest  # the other one is too many in the target: never published
     assert replace(ONE, tables={}).digest != ONE.digest
     assert ONE.published == {"orders": (("ann@x.example", "1"),)}
+
+
+def test_a_plan_file_is_for_its_owner_only_and_one_that_lists_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text("older")
+    path.chmod(0o644)
+
+    write_plan(path, ONE, None)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert read_plan(path, tenant="t", keyring=None) == ONE
+    assert list(tmp_path.iterdir()) == [path]
+    write_plan(path, HEAD, None)
+    with pytest.raises(NotThisPlan, match="lists no row"):
+        read_plan(path, tenant="t", keyring=None)
+    with pytest.raises(NotThisPlan, match="cannot be read"):
+        read_plan(tmp_path / "none.json", tenant="t", keyring=None)
+    with pytest.raises(Unavailable, match="cannot be written"):
+        write_plan(tmp_path / "none" / "plan.json", ONE, None)
 
 
 # ---------------------------------------------------------------- from findings to a plan
