@@ -16,16 +16,26 @@ from validator.report import schema_text
 
 def checked(report: Any) -> Any:
     """The report; it fails the test when it does not keep its schema."""
-    errors = [f"{error.json_path}: {error.message[:300]}" for error in _validator().iter_errors(report)]
+    return _kept(report, _validator(""))
+
+
+def checked_recheck(found: Any) -> Any:
+    """The same of what `validator reconcile --keys --json` prints."""
+    return _kept(found, _validator("recheck"))
+
+
+def _kept(value: Any, validator: Draft202012Validator) -> Any:
+    errors = [f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(value)]
     assert not errors, errors
-    return report
+    return value
 
 
 @cache
-def _validator() -> Draft202012Validator:
+def _validator(part: str) -> Draft202012Validator:
     schema = json.loads(schema_text())
     Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(_closed(schema))
+    closed = _closed(schema)
+    return Draft202012Validator({"$ref": f"#/$defs/{part}", "$defs": closed["$defs"]} if part else closed)
 
 
 def _closed(schema: Any) -> Any:
