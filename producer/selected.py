@@ -76,7 +76,11 @@ class Selection:
     def tell(self, published: int, report: Report) -> None:
         """Say what this generation does not mend."""
         if gone := self.plan.published_rows - published:
-            report(Notice(f"{gone:,} rows of the plan are no longer at the source; nothing was published of them"))
+            report(
+                Notice(
+                    f"of {self.plan.published_rows:,} rows of the plan {gone:,} are no longer at the source: nothing to publish"
+                )
+            )
         if extra := self.plan.of_kind(RowKind.EXTRA):
             report(Notice(f"{extra:,} rows are too many in the target: they go with the next complete generation"))
         if stuck := self.plan.of_kind(RowKind.STUCK):

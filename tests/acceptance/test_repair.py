@@ -9,14 +9,16 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, MakeDatabase
 from tests.proof.pair import original
+from tests.report_schema import checked_recheck
 from tests.tenant import QUIET, Tenant
 
 # `producer`, killed as by a machine when it has committed so many transactions.
@@ -82,7 +84,7 @@ def kinds(found: dict[str, Any]) -> dict[str, list[str]]:
 
 def rechecked(tenant: Tenant, plan: Path, code: int) -> dict[str, Any]:
     said = tenant("validator", "reconcile", "--keys", str(plan), "--json", *QUIET, code=code)
-    found: dict[str, Any] = json.loads(said.stdout)
+    found: dict[str, Any] = checked_recheck(json.loads(said.stdout))
     return found
 
 
@@ -189,3 +191,53 @@ def test_a_plan_that_is_too_large_or_of_another_tenant_or_log_is_refused_before_
     tenant("producer", "snapshot", "--keys", str(plan), *LENIENT)
     tenant.load()
     rechecked(tenant, plan, 5)
+
+
+PRICES = """
+CREATE TABLE prices (amount numeric, place text, said text, PRIMARY KEY (amount, place));
+INSERT INTO prices VALUES (1.0, 'a', 'one'), (2.50, E'b\\n"''', 'two'), (3, 'c', 'three'), ('NaN', '', 'four');
+"""
+RENAMED = """
+tenant = "{name}"
+schema = "tenant_proof"
+tables = "*"
+[rename.public]
+prices = "rates"
+"""
+
+
+def test_keys_that_are_equal_and_written_otherwise_under_another_name_and_without_a_keyring(
+    make_database: MakeDatabase, environment: dict[str, str], prefix: str, plan: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "prices.toml"
+    file.write_text(RENAMED.format(name=prefix))
+    environment |= {"POSTGRES_URL": make_database(PRICES), "MIGRATION": str(file)}
+    with closing(Tenant(prefix, environment)) as tenant:
+        tenant("producer", "snapshot", *LENIENT)
+        tenant.load()
+        corrupt(
+            tenant,
+            "UPDATE rates SET amount = 1.00 WHERE amount = 1",
+            "UPDATE rates SET said = 'other' WHERE amount = 2.5",
+            "UPDATE rates SET said = NULL WHERE amount = 3",
+            "UPDATE rates SET said = '' WHERE amount = 'NaN'",
+        )
+
+        found = planned(tenant, plan)
+
+        assert kinds(found) == {"rates": ["different"] * 3 + ["extra", "missing"]}
+        assert "in clear" in "".join(tenant.said)
+        rehearsed = tenant("producer", "snapshot", "--keys", str(plan), "--dry-run", *LENIENT)
+        assert "4 rows would be published" in rehearsed.stdout
+        tenant.source("DELETE FROM prices WHERE amount = 3")
+        assert (
+            "1 rows of the plan are no longer" in tenant("producer", "snapshot", "--keys", str(plan), *LENIENT).stderr
+        )
+        tenant.load()
+
+        (left,) = rechecked(tenant, plan, 1)["different"]
+        assert (left["planned"], left["kind"]) == ("different", "extra_in_target")
+        tenant("producer", "snapshot", *LENIENT)
+        tenant.load()
+        rechecked(tenant, plan, 5)
+        assert tenant.json("validator", "reconcile", *QUIET)["verdict"] == "equal"
