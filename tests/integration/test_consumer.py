@@ -373,7 +373,11 @@ def test_what_a_dead_consumer_left_when_all_was_applied_is_given_back_and_told_t
 
     (after,) = world.progress().positions.values()
     (before,) = ended.positions.values()
-    assert (after.owner_pid, after.next_offset, after.committed_offset) == (None, before.next_offset, before.next_offset)
+    assert (after.owner_pid, after.next_offset, after.committed_offset) == (
+        None,
+        before.next_offset,
+        before.next_offset,
+    )
 
 
 def test_tables_that_left_the_migration_are_told_and_kept(world: World) -> None:

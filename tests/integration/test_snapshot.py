@@ -214,7 +214,10 @@ def test_a_killed_snapshot_resumed_equals_an_unbroken_one(
             "UPDATE shops SET name = name WHERE id = 3; DELETE FROM sales WHERE code = (SELECT min(code) FROM sales)",
             ("again", "again"),
         ),
-        ("UPDATE shops SET name = name WHERE id = 3", ("again", "again")),  # sales half read: not before its new parents
+        (
+            "UPDATE shops SET name = name WHERE id = 3",
+            ("again", "again"),
+        ),  # sales half read: not before its new parents
         ("INSERT INTO sales VALUES (1, '!', 0, '', 0)", ("kept", "again")),
         ("UPDATE sales SET code = 'zz' WHERE code = (SELECT min(code) FROM sales)", ("kept", "again")),
         ("INSERT INTO sales VALUES (1, 'zzz', 0, '', 0); DELETE FROM visits", ("kept", "continue")),
