@@ -31,8 +31,11 @@ def see_that_keyring_fits(
     `log_of` reads the log's identity from records sealed with the same keyring ("": none); None when no log is named.
 
     Raises:
-        KeyringError: none opens, and nothing shows that the keyring is right all the same.
+        KeyringError: it has no key of the tenant's; or none opens, and nothing shows that the keyring is right all the same.
     """
+    has = {key.kid for key in keyring.data_keys(tenant)}
+    if not has:
+        raise KeyringError(f'{keyring.path}: no key for tenant "{tenant}"', hint=_HINT)
     tried = 0
     sealed = [plan for plan in plans if plan.sealed]
     for plan in sealed:
@@ -42,7 +45,6 @@ def see_that_keyring_fits(
             tried += len(row.undecryptable)
     if tried < _ENOUGH:
         return
-    has = {key.kid for key in keyring.data_keys(tenant)}
     written = set().union(*(_kids(target, plan) for plan in sealed))
     if written and not written & has:
         named = ", ".join(map(str, sorted(written)))

@@ -112,7 +112,9 @@ def test_a_source_with_another_history_is_refused_or_read_again_and_never_mixed_
 
         assert outcome is not None
         assert outcome.opening.generation == 1
-        assert {table.fate for table in outcome.tables} == {"again"}
+        fates = {table.table: table.fate for table in outcome.tables}
+        assert fates.pop("under_way") in {"again", "begin"}  # whether it was begun when the producer died is chance
+        assert set(fates.values()) == {"again"}
         assert_equals_source(url, bootstrap, prefix)
     finally:
         copy.stop(immediate=True)
