@@ -136,7 +136,9 @@ class Worker:
             with self.heartbeat.during():
                 generation.begin(self.session, connection, self.report)
             progress = self._read()
-        elif running is not None and Gate(progress).is_loaded(running) and not self._flow.is_busy:
+        self._see_loading(progress)  # before anything is done about it
+        running = progress.running
+        if running is not None and Gate(progress).is_loaded(running) and not self._flow.is_busy:
             is_ended = self._finish(running.generation)
             progress = self._read()
             if not is_ended:
@@ -167,12 +169,18 @@ class Worker:
         return progress
 
     def _see_loading(self, progress: Progress) -> None:
-        """Once a generation is prepared, find its types: the schemas of extensions may be new."""
+        """Once a generation is prepared, by whomever, see that it is read with our migration, and find its types.
+
+        Raises:
+            Refused: rows of two migrations would mix.
+        """
         running = progress.running
         if running is None or not running.is_prepared or running.generation == self._loading:
             return
+        accepted = progress.tenant.accepted_digest
+        self.session.see_digest(running.generation, running.migration_digest, accepted, running.migration_parts)
         self._loading = running.generation
-        use_schema(self._link.connection, self.session.migration.schema_)
+        use_schema(self._link.connection, self.session.migration.schema_)  # the schemas of extensions may be new
 
     def _read(self) -> Progress:
         began = time.monotonic()

@@ -321,6 +321,25 @@ def test_another_migration_than_the_snapshots_is_refused(world: World) -> None:
         world.run()
 
 
+def test_another_migration_is_refused_though_another_consumer_has_prepared_the_generation(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.whole("customers", *[customers(*range(n * 10, n * 10 + 10)) for n in range(8)])
+    log.end()
+    first = world.worker(
+        groups_of=1, report=lambda fact: first.stop.set() if isinstance(fact, BatchesApplied) else None
+    )
+    first.run()
+    applied = world.rows("SELECT count(*) FROM tenant.customers")
+    text = world.text + '[table.customers.add]\nnote = { type = "text", value = "?" }\n'
+    world.session = replace(world.session, migration=parse_migration(text, "other.toml"))
+
+    with pytest.raises(Refused, match=r"other.toml: the migration differs from the one that generation 1 was read"):
+        world.run()
+
+    assert world.rows("SELECT count(*) FROM tenant.customers") == applied
+
+
 def test_a_dry_run_says_what_would_be_refused_and_leaves_nothing(world: World) -> None:
     log = world.log(CUSTOMERS, ORDERS)
     log.begin()
