@@ -39,7 +39,11 @@ def main() -> int:
         return 0
     began = time.monotonic()
     tally, disk = soak(rounds, seed, lambda line: console.print(line, highlight=False))
+    if options.rounds >= FULL_ROUNDS and not options.short:
+        tally.see_kills()
     tally.show(console, seed=seed, disk=disk, seconds=time.monotonic() - began)
+    for problem in tally.problems:
+        console.print(f"violation: {problem}", highlight=False)
     return 1 if tally.problems else 0
 
 

@@ -273,7 +273,7 @@ def soak(rounds: Sequence[Round], seed: int, say: Callable[[str], None] = print)
         run = Soak(servers, folder, seed, tally, ledger)
         with Watch(servers.target_url, "none", ledger.published) as watch:
             for drawn in rounds:
-                began, before, problems = time.monotonic(), tally.kills.total(), len(tally.problems)
+                began, before = time.monotonic(), tally.kills.total()
                 run.round(drawn, watch)
                 tally.problems += [f"observer: {broken}" for broken in watch.found]
                 watch.found.clear()
@@ -281,8 +281,6 @@ def soak(rounds: Sequence[Round], seed: int, say: Callable[[str], None] = print)
                     f"round {drawn.number}: tenant {run.tenant}, {tally.kills.total() - before} kills, "
                     f"{time.monotonic() - began:.0f} s, {len(tally.problems)} violations so far"
                 )
-                for problem in tally.problems[problems:]:
-                    say(f"violation: {problem}")
             tally.looks, tally.looks_missed = watch.looks, watch.missed
             tally.largest_quarantine = watch.largest_quarantine
         disk = servers.disk.how

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -21,7 +21,7 @@ VICTIM_COMES_S = 8.0
 PATIENCE_S = 20.0
 LATER_S = 0.25
 CONSUMER_STARTS_S = 4.0
-INTERLOPER_STAYS_S = 12.0
+INTERLOPER_STAYS_S = 30.0  # a program may take most of it to start, on a machine that has much to do
 
 Living = Callable[[], list[Program]]
 
@@ -38,11 +38,13 @@ class Striker:
     consumer_kills: list[float] = field(default_factory=list)  # when, by the monotonic clock
 
     def strike(self, event: Event) -> None:
-        """Do it, and count it as hit or missed."""
+        """Do it, and count it as hit or missed. Where no producer is to be killed, a consumer is."""
         if self._acts[event.fault](event):
             self.tally.happened(event.fault)
-        else:
-            self.tally.was_missed(event.fault)
+            return
+        self.tally.was_missed(event.fault)
+        if event.fault is Fault.KILL_PRODUCER:
+            self.strike(replace(event, fault=Fault.KILL_CONSUMER))
 
     @property
     def _acts(self) -> Mapping[Fault, Callable[[Event], bool]]:

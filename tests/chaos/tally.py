@@ -15,6 +15,7 @@ from tests.chaos.schedule import Fault
 
 KILLED = -9
 FEW = 3  # so often two of one kind may just miss each other
+LEAST_KILLS = 200  # of a full soak
 
 
 @dataclass
@@ -68,6 +69,13 @@ class Tally:
         """Keep something that must not be."""
         with self._lock:
             self.problems.append(what)
+
+    def see_kills(self) -> None:
+        """A full soak must have killed as often as it says."""
+        if self.kills.total() < LEAST_KILLS:
+            self.problem(
+                f"only {self.kills.total()} SIGKILLs hit a process, at least {LEAST_KILLS} belong to a full soak"
+            )
 
     def see_fences(self) -> None:
         """Two of one kind must have led to one that ends by itself, and says so."""
