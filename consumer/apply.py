@@ -73,6 +73,7 @@ class Loader:
     report: Report = unheard
     checks_at_commit: bool = False  # somebody else's deferrable constraints: looked at before the commit, to blame rows
     _has_staging: bool = field(default=False, init=False)
+    _is_staged: bool = field(default=False, init=False)  # by the transaction under way
 
     @property
     def mapping(self) -> TableMapping:
@@ -85,6 +86,10 @@ class Loader:
         Raises:
             psycopg.Error: as the server says; the transaction is broken then.
         """
+        self._is_staged = False
+        self._write(rows, clears=clears)
+
+    def _write(self, rows: Rows, *, clears: bool) -> None:
         if not rows.height:
             return
         if self.is_direct:
@@ -100,15 +105,18 @@ class Loader:
         Raises:
             psycopg.Error: a failure that no row is to blame for.
         """
+        self._is_staged = False
         refusals: list[Refusal] = []
         work = [rows]
         while work:
             part = work.pop()
             if not part.height:
                 continue
+            if not self.is_direct:
+                self._stage()  # not inside the savepoint, which may be rolled back
             try:
                 with self.connection.transaction():
-                    self.write(part, clears=True)
+                    self._write(part, clears=True)
             except errors.UniqueViolation as error:
                 if self.is_direct and self.mapping.table.key:
                     self.is_direct = False
@@ -122,8 +130,7 @@ class Loader:
         return refusals
 
     def _upsert(self, rows: Rows, *, clears: bool) -> None:
-        if not self._has_staging:
-            self.connection.execute(self._create_staging.encode())
+        self._stage()
         if clears:
             self.connection.execute(f"TRUNCATE {self._staging}".encode())
         self._copy(self._into_staging, rows)
@@ -131,9 +138,14 @@ class Loader:
         self.connection.execute("SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off")
         self.connection.execute(self._insert.encode())
 
+    def _stage(self) -> None:
+        if not (self._has_staging or self._is_staged):
+            self.connection.execute(self._create_staging.encode())
+            self._is_staged = True
+
     def committed(self) -> None:
         """Note that what was made in the transaction stays: the temporary table is the session's."""
-        self._has_staging = self._has_staging or not self.is_direct
+        self._has_staging = self._has_staging or self._is_staged
 
     def _copy(self, statement: str, rows: Rows) -> None:
         with self.connection.cursor() as cursor:
