@@ -1,6 +1,7 @@
 """The consumer's connection to the target: when it is lost, waited for with growing pauses, and made again.
 
-What this member owned is owned again under the new connection, unless an heir has claimed it.
+What this member owned is owned again under the new connection, unless an heir has claimed it. The
+backend behind the lost one may not have noticed and is ended: its locks would hold us up, for hours.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from consumer.writer import Writer
 from runtime import ownership
 from runtime.health import Heartbeat
 from runtime.kafka import Partition
+from runtime.ownership import Backend
 from runtime.postgres import Connection, TargetUnreachable, explain, is_transient
 from runtime.reporting import Notice, Report, Waiting
 from runtime.shutdown import StopFlag
@@ -46,10 +48,19 @@ class Link:
         self._failed_at = 0.0
         self._failures = 0
         self._told: set[str | None] = set()  # SQLSTATEs of this failure
+        self._backend: Backend | None = None
 
     def open(self) -> None:
-        """Connect for the first time."""
-        self.connection = self._session.connect()
+        """Connect, and end the backend of a connection that was lost before."""
+        connection = self._session.connect()
+        try:
+            backend = ownership.backend_of(connection)
+            if self._backend is not None:
+                ownership.end_backend(connection, self._backend)
+        except BaseException:
+            connection.close()
+            raise
+        self.connection, self._backend = connection, backend
 
     def close(self) -> None:
         """Give the connection up, and with it whatever it owned."""
@@ -68,19 +79,23 @@ class Link:
     def recover(self, error: psycopg.Error) -> None:
         """After a transient failure of the target: pause, connect again, own again what is ours.
 
+        Asked to stop meanwhile, it leaves that to who starts next.
+
         Raises:
             ReplicatorError: the failure is not transient, or has lasted too long.
         """
         while True:
             self._back_off(error)
+            if self._stop.is_set:
+                return
+            if error.sqlstate is None:
+                self.connection.close()  # no word of the server's: broken, though libpq may take it for an open one
             try:
                 self._reconnect()
                 return
             except psycopg.Error as again:
                 error = again
             except TargetUnreachable:
-                if self._stop.is_set:
-                    raise
                 error = psycopg.OperationalError()
 
     def patiently(self, act: Callable[[], T]) -> T:
@@ -113,7 +128,7 @@ class Link:
     def _reconnect(self) -> None:
         """A new connection under which what we own is owned again."""
         if self.connection.closed:
-            self.connection = self._session.connect()
+            self.open()
         if self.writer is None:
             return
         held = list(self.writer.positions)

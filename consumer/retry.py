@@ -27,10 +27,10 @@ from consumer.sealed_row import RowSeal
 from consumer.session import Session
 from consumer.target import Target
 from consumer.transform import TablePlan
-from runtime.advance import settle_quarantined
+from runtime.advance import hold_quarantined, settle_quarantined
 from runtime.control import open_value
 from runtime.interventions import note_refusal, note_whole
-from runtime.postgres import Connection, explain, is_row_fault, use_schema
+from runtime.postgres import Connection, explain, is_row_fault, is_transient, use_schema
 from runtime.progress import GenerationState, Progress, QuarantinedRow, TableState, instant_text, read_progress
 from runtime.reporting import Notice, Report
 from runtime.stops import SET_ASIDE
@@ -40,6 +40,7 @@ from schemas.errors import ContractError, KeyringError, LogError
 from schemas.records import Position, TableStarted, WireColumn
 
 _SETTLED = (TableState.COMPLETE, TableState.APPLIED)
+_GONE = "its table has begun anew meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,13 @@ def retry(session: Session, connection: Connection, report: Report, tables: Sequ
         KeyringError, ContractError: a row cannot be opened.
         TargetError: the target refuses for a reason that lies in no row.
     """
+    try:
+        return _retry(session, connection, report, tables)
+    except psycopg.Error as error:
+        raise explain(error, f'tenant "{session.tenant}": rows of the quarantine') from None
+
+
+def _retry(session: Session, connection: Connection, report: Report, tables: Sequence[str]) -> Retried:
     progress = read_progress(connection, session.tenant)
     if progress is None:
         return Retried(0, 0, 0)
@@ -137,7 +145,12 @@ class Work:
     _last: tuple[int, str] | None = None
 
     def try_again(self, row: QuarantinedRow) -> Refusal | None:
-        """Apply one row, or write down why it is refused this time."""
+        """Apply one row, or write down why it is refused this time.
+
+        Raises:
+            psycopg.Error: transient; nothing was done.
+            TargetError: the target refuses for a reason that lies in no row.
+        """
         try:
             loader = self._loader(row)
             frame = self._frame_or_none(row, loader.plan)
@@ -146,6 +159,8 @@ class Work:
             ready, places, refusals = loader.plan.shape(frame)
             with self.connection.transaction():
                 self.connection.execute("SET LOCAL synchronous_commit TO on")
+                if not hold_quarantined(self.connection, self.session.tenant, row.id):
+                    return Refusal(row=row.row_index, sqlstate="", reason=_GONE)
                 if not refusals:
                     rows = Rows.of(loader.plan, ready, places)
                     refusals = tuple(loader.write_with_care(rows))
@@ -162,16 +177,23 @@ class Work:
                 )
                 return refusals[0]
         except psycopg.Error as error:
+            if is_transient(error):
+                raise
             raise explain(error, f"{row.table_name}: row {row.id} of the quarantine") from None
 
     def try_together(self, rows: Sequence[QuarantinedRow]) -> bool:
-        """Apply rows of one or more tables in one transaction, deferrable constraints looked at last; or none."""
+        """Apply rows of one or more tables in one transaction, deferrable constraints looked at last; or none.
+
+        Raises: as `try_again`.
+        """
         by_table: dict[tuple[int, str], list[QuarantinedRow]] = {}
         for row in rows:
             by_table.setdefault((row.generation, row.table_name), []).append(row)
         try:
             with self.connection.transaction():
                 self.connection.execute("SET LOCAL synchronous_commit TO on; SET CONSTRAINTS ALL DEFERRED")
+                if not all(hold_quarantined(self.connection, self.session.tenant, row.id) for row in rows):
+                    raise Rollback
                 for group in by_table.values():
                     loader = self._loader(group[0])
                     frame = pl.concat([self._frame(row, loader.plan) for row in group])
@@ -184,6 +206,8 @@ class Work:
                     settle_quarantined(self.connection, self.session.tenant, row.id, applied=True)
                 return True
         except psycopg.Error as error:
+            if is_transient(error):
+                raise
             if not is_row_fault(error):
                 raise explain(error, f"{rows[0].table_name}: rows of the quarantine") from None
         return False

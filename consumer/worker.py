@@ -105,10 +105,6 @@ class Worker:
                         return progress
                 self._turn()
                 self._membership.restart_if_needed()
-            except PositionLost as lost:
-                self._membership.lost(Partition(*lost.partition))
-            except Poisoned as poison:
-                self._membership.stop_at(poison)
             except psycopg.Error as error:
                 self._recover(error)
         return progress
@@ -252,6 +248,15 @@ class Worker:
     # ------------------------------------------------------------ the flow
 
     def _turn(self) -> None:
+        """Take what flows a step further; what is not as we believed stops its partition only."""
+        try:
+            self._step()
+        except PositionLost as lost:
+            self._membership.lost(Partition(*lost.partition))
+        except Poisoned as poison:
+            self._membership.stop_at(poison)
+
+    def _step(self) -> None:
         """Take in records, hand groups to the second thread, write the oldest one that is ready."""
         polled = self._poll()
         if self._membership.must_restart:

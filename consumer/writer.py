@@ -238,6 +238,7 @@ class Writer:
             advance.begin_partitions(self.connection, self.tenant, marker.table, steps)
             if not marker.key:
                 self.connection.execute(f"DELETE FROM {quote_ident(marker.table)}".encode())
+                advance.forget_quarantine_before(self.connection, self.tenant, marker.table, marker.generation)
         self._moved(work)
         return Written()
 

@@ -125,13 +125,10 @@ def finish_partitions(connection: psycopg.Connection[Any], tenant: str, table: s
         )
     step = steps[0]
     place = {"tenant": tenant, "generation": step.generation, "attempt": step.attempt, "table": table}
-    # Locked before counting: two processes that finish the last two partitions at once must see each other.
+    # Locked before counting: two processes that finish the last two partitions at once must see each other. The
+    # generation comes before its tables, as where the control topic is written down, or the two would block each other.
     connection.execute(
-        """
-        SELECT FROM replicator.tables
-        WHERE tenant = %(tenant)s AND generation = %(generation)s AND table_name = %(table)s FOR UPDATE
-        """,
-        place,
+        "SELECT FROM replicator.generations WHERE tenant = %(tenant)s AND generation = %(generation)s FOR UPDATE", place
     )
     row = connection.execute(
         """
@@ -259,6 +256,22 @@ def rewind(
             """,
             {"tenant": tenant, "generation": generation, "tables": list(tables)},
         )
+
+
+def forget_quarantine_before(connection: psycopg.Connection[Any], tenant: str, table: str, generation: int) -> None:
+    """Forget rows of a table that earlier generations could not apply: the table is replaced whole by this one."""
+    connection.execute(
+        "DELETE FROM replicator.quarantine WHERE tenant = %s AND table_name = %s AND generation < %s",
+        (tenant, table, generation),
+    )
+
+
+def hold_quarantined(connection: psycopg.Connection[Any], tenant: str, quarantine_id: int) -> bool:
+    """Keep a row in quarantine until the transaction ends; False when it is not there any more."""
+    row = connection.execute(
+        "SELECT FROM replicator.quarantine WHERE tenant = %s AND id = %s FOR UPDATE", (tenant, quarantine_id)
+    )
+    return row.rowcount == 1
 
 
 def settle_quarantined(connection: psycopg.Connection[Any], tenant: str, quarantine_id: int, *, applied: bool) -> None:

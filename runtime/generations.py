@@ -1,6 +1,7 @@
 """The course of generations, written down: what the control topic says, and what becomes of it in the target.
 
-Each function stands in its caller's transaction, and saying a thing twice changes nothing.
+Each function stands in its caller's transaction, and saying a thing twice changes nothing. Everybody locks a
+generation before its tables: processes that write down the same thing at once wait, and never for each other.
 """
 
 from __future__ import annotations
@@ -173,6 +174,13 @@ def note_prepared(
     connection: psycopg.Connection[Any], tenant: str, generation: int, was_empty: Mapping[str, bool]
 ) -> None:
     """Write down that pre-data is done, and which tables were empty then."""
+    connection.execute(
+        """
+        UPDATE replicator.generations SET is_prepared = true, prepared_at = coalesce(prepared_at, now())
+        WHERE tenant = %s AND generation = %s
+        """,
+        (tenant, generation),
+    )
     with connection.cursor() as cursor:
         cursor.executemany(
             """
@@ -181,13 +189,6 @@ def note_prepared(
             """,
             [(empty, tenant, generation, table) for table, empty in was_empty.items()],
         )
-    connection.execute(
-        """
-        UPDATE replicator.generations SET is_prepared = true, prepared_at = coalesce(prepared_at, now())
-        WHERE tenant = %s AND generation = %s
-        """,
-        (tenant, generation),
-    )
 
 
 def note_ended(connection: psycopg.Connection[Any], tenant: str, generation: int) -> bool:
@@ -203,9 +204,6 @@ def note_ended(connection: psycopg.Connection[Any], tenant: str, generation: int
         """,
         (tenant, generation),
     )
-    connection.execute(
-        "UPDATE replicator.tables SET state = 'applied' WHERE tenant = %s AND generation = %s", (tenant, generation)
-    )
     row = connection.execute(
         """
         UPDATE replicator.generations SET state = 'ended', ended_at = now(), whole = NOT EXISTS (
@@ -214,6 +212,9 @@ def note_ended(connection: psycopg.Connection[Any], tenant: str, generation: int
         """,
         {"tenant": tenant, "generation": generation},
     ).fetchone()
+    connection.execute(
+        "UPDATE replicator.tables SET state = 'applied' WHERE tenant = %s AND generation = %s", (tenant, generation)
+    )
     connection.execute(
         """
         UPDATE replicator.tenants SET reapply = false

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -17,6 +18,21 @@ from runtime.progress import PositionProgress
 from schemas.errors import TargetError
 
 TERMINATION_S = 10.0
+
+
+class Backend(NamedTuple):
+    """One backend of the target; a pid alone is given again."""
+
+    pid: int
+    started: datetime
+
+
+_OF_POSITIONS = """
+SELECT DISTINCT owner_pid AS pid, owner_backend_start AS started FROM replicator.positions p
+JOIN unnest(%(topics)s::text[], %(partitions)s::int[]) AS w (topic, partition) USING (topic, partition)
+WHERE p.tenant = %(tenant)s AND p.owner_pid <> pg_backend_pid()
+"""
+_NAMED = "SELECT %(pid)s::int AS pid, %(started)s::timestamptz AS started"
 
 
 def claim(
@@ -33,7 +49,7 @@ def claim(
     if not wanted:
         return {}
     keys = {"tenant": tenant, "topics": [t for t, _ in wanted], "partitions": [p for _, p in wanted]}
-    _end_former_owners(connection, keys)
+    _end(connection, _OF_POSITIONS, keys)
     with connection.transaction():
         rows = connection.execute(
             """
@@ -56,19 +72,32 @@ def claim(
     return {(item.topic, item.partition): item for item in found}
 
 
-def _end_former_owners(connection: psycopg.Connection[Any], keys: Mapping[str, Any]) -> None:
+def backend_of(connection: psycopg.Connection[Any]) -> Backend:
+    """The backend behind a connection."""
+    row = connection.execute("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()").fetchone()
+    assert row is not None
+    return Backend(*row)
+
+
+def end_backend(connection: psycopg.Connection[Any], backend: Backend) -> None:
+    """End the backend of a connection that was lost: it may not have noticed, and would keep its locks.
+
+    Raises:
+        TargetError: it cannot be ended.
+    """
+    _end(connection, _NAMED, backend._asdict())
+
+
+def _end(connection: psycopg.Connection[Any], whom: str, keys: Mapping[str, Any]) -> None:
+    """End the backends that the query `whom` names (pid, started), those that still live, and see them gone."""
     deadline = time.monotonic() + TERMINATION_S
     while True:
         try:
             ended = connection.execute(
-                """
-                SELECT a.pid, pg_terminate_backend(a.pid)
-                FROM (SELECT DISTINCT owner_pid, owner_backend_start FROM replicator.positions p
-                      JOIN unnest(%(topics)s::text[], %(partitions)s::int[]) AS w (topic, partition)
-                        USING (topic, partition)
-                      WHERE p.tenant = %(tenant)s AND p.owner_pid <> pg_backend_pid()) AS o
-                JOIN pg_stat_activity a ON a.pid = o.owner_pid AND a.backend_start = o.owner_backend_start
-                """,
+                f"""
+                SELECT a.pid, pg_terminate_backend(a.pid) FROM ({whom}) AS o
+                JOIN pg_stat_activity a ON a.pid = o.pid AND a.backend_start = o.started
+                """.encode(),
                 keys,
             ).fetchall()
         except psycopg.errors.InsufficientPrivilege:

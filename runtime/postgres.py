@@ -52,6 +52,10 @@ _NETWORK = {
     "keepalives_count": "3",
 }
 
+# A server that has heard nothing of a machine for a minute ends its session, and lets go of its locks; by default
+# it waits two hours. What has no network (a Unix socket) knows none of them, so they are not read back.
+_SERVER_NETWORK = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+
 
 class SourceUnreachable(SourceError):
     """No connection to the source now; trying again may help."""
@@ -106,7 +110,10 @@ def open_target(
         if read_only:
             _pin(connection, "target", path, {"default_transaction_read_only": "on"})
             return _read_only(connection)
-        _see_writable(connection)
+        try:
+            _see_writable(connection)
+        except psycopg.Error as error:
+            raise explain(error, "target: session settings") from None
         _pin(connection, "target", path, {"default_transaction_isolation": "read committed"})
         connection.autocommit = autocommit
     except BaseException:
@@ -208,7 +215,7 @@ def _pin(connection: Connection, side: Side, path: Sequence[str], extra: Mapping
         profile["transaction_timeout"] = "0"
     statements = [
         sql.SQL("SET {} TO {}").format(sql.SQL(name), sql.SQL(value if name == "DateStyle" else f"'{value}'"))
-        for name, value in profile.items()
+        for name, value in {**profile, **_SERVER_NETWORK}.items()
     ]
     try:
         connection.execute(sql.SQL("; ").join(statements))
@@ -306,10 +313,11 @@ def explain(error: psycopg.Error, where: str, *, side: Side = "target") -> Repli
         lost = isinstance(error, psycopg.OperationalError)
         message = f"{where}: {'the connection to the ' + side + ' was lost' if lost else type(error).__name__}"
         hint = "see the server's log; start again when it answers" if lost else ""
-        if lost:
-            return SourceUnreachable(message, hint=hint) if side == "source" else TargetUnreachable(message, hint=hint)
-        return _FAMILY[side](message, hint=hint)
-    return _FAMILY[side](f"{where}: {failure(error)}", hint=_HINTS.get(state, ""))
+    else:
+        message, hint = f"{where}: {failure(error)}", _HINTS.get(state, "")
+    if is_transient(error):
+        return SourceUnreachable(message, hint=hint) if side == "source" else TargetUnreachable(message, hint=hint)
+    return _FAMILY[side](message, hint=hint)
 
 
 def failure(error: psycopg.Error) -> str:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from consumer.dry_run import dry_run
+from consumer.retry import Work, retry
+from embedded.server import wait_until
 from runtime import advance, generations, ownership
+from runtime.advance import Step
+from runtime.postgres import Connection
 from runtime.progress import read_quarantine
-from runtime.reporting import BatchesApplied, Notice, TableDone, Warned
+from runtime.reporting import BatchesApplied, Notice, TableDone, Waiting, Warned
 from runtime.shutdown import StopFlag
-from schemas.catalogue import ForeignKey, Table
+from runtime.steps import RowsCopied, TableAnalyzed
+from schemas.catalogue import Constraint, ForeignKey, Table
 from schemas.errors import ContractError, LogError, NotWhole, Refused
 from schemas.migration import parse_migration
+from tests.made_log import table
 from tests.world import CLICKS, CUSTOMERS, ORDERS, World, clicks, customers, orders
 
 ROOT = Path(__file__).parent.parent.parent
@@ -100,6 +109,98 @@ def test_a_lost_connection_to_the_target_costs_nothing(world: World) -> None:
     assert world.rows("SELECT count(*) FROM tenant.clicks") == [40]
     assert progress.newest is not None
     assert progress.newest.whole
+
+
+@pytest.mark.parametrize("moment", [RowsCopied, TableAnalyzed])
+def test_a_backend_that_has_not_noticed_that_its_connection_was_lost_holds_nobody_up(
+    world: World, moment: type
+) -> None:
+    """As behind a network that swallows everything: the server waits for a client that is long gone."""
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.whole("customers", customers(1, 2))
+    log.end()
+    kept: list[int] = []
+
+    def lose_once(fact: object) -> None:
+        world.facts.append(fact)
+        if isinstance(fact, moment) and not kept:
+            descriptor = worker._link.connection.fileno()
+            kept.append(os.dup(descriptor))  # the server sees an open connection
+            with socket.socket() as broken:
+                os.dup2(broken.fileno(), descriptor)
+
+    worker = world.worker(report=lose_once, until_complete=True)
+    try:
+        progress = worker.run()
+    finally:
+        os.close(kept.pop())
+
+    assert progress is not None
+    assert progress.newest is not None
+    assert progress.newest.whole
+    assert [fact for fact in world.facts if isinstance(fact, Waiting)] == [
+        Waiting("the target (SQLSTATE none: connection lost)")
+    ]
+
+
+def test_a_connection_that_is_lost_while_a_position_is_looked_up_again_costs_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = world.log(CLICKS)
+    log.begin()
+    log.whole("clicks", *[clicks(5)] * 4)
+    log.end()
+    reclaim, done = ownership.reclaim, set[str]()
+
+    def disown_once(fact: object) -> None:
+        if isinstance(fact, RowsCopied) and "disowned" not in done:
+            done.add("disowned")
+            world.rows("UPDATE replicator.positions SET owner_pid = 0 RETURNING 1")
+
+    def end_once(connection: Connection, *rest: Any) -> Any:
+        if "ended" not in done:
+            done.add("ended")
+            world.rows(f"SELECT pg_terminate_backend({connection.info.backend_pid}, 10000)")
+        return reclaim(connection, *rest)
+
+    monkeypatch.setattr(ownership, "reclaim", end_once)
+    world.run(report=disown_once, groups_of=1)
+
+    assert done == {"disowned", "ended"}
+    assert world.rows("SELECT count(*) FROM tenant.clicks") == [20]
+
+
+def test_processes_that_write_down_and_finish_a_table_at_once_do_not_block_each_other(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.start("customers")
+    log.batch("customers", customers(1))
+    log.settle()
+    worker = world.worker(report=lambda fact: worker.stop.set() if isinstance(fact, BatchesApplied) else None)
+    worker.run()
+    tenant, topic = world.session.tenant, f"{world.session.prefix}.customers"
+    place = {"generation": 1, "table": "customers"}
+    with world.session.connect() as one, world.session.connect() as other, ThreadPoolExecutor() as pool:
+        places = ownership.claim(other, tenant, {(topic, 0): "customers", (topic, 1): "customers"}, "other")
+        steps = [
+            Step(partition=at, believed=item.next_offset, next_offset=item.next_offset + 1, generation=1, attempt=1)
+            for at, item in sorted(places.items())
+        ]
+        pid = other.info.backend_pid
+
+        def finish() -> bool:
+            with other.transaction():
+                return advance.finish_partitions(other, tenant, "customers", steps)
+
+        with one.transaction():
+            one.execute("SELECT FROM replicator.generations FOR UPDATE")  # as everybody who writes down a generation
+            finishing = pool.submit(finish)
+            blocked = f"SELECT FROM pg_stat_activity WHERE pid = {pid} AND wait_event_type = 'Lock'"
+            assert wait_until(lambda: bool(one.execute(blocked.encode()).rowcount), 20)
+            generations.note_published(one, tenant, attempt=1, rows=1, **place)
+
+        assert finishing.result()
 
 
 def test_an_heir_ends_an_owner_that_is_frozen_in_its_transaction(world: World) -> None:
@@ -229,6 +330,22 @@ def test_a_row_that_cannot_be_applied_stands_in_quarantine_and_its_children_wait
     assert row.constraint_name == "customers_id_check"
     assert len(row.key_digest) == 16
     assert "666" not in row.reason
+
+
+def test_a_group_of_which_no_row_can_be_applied_does_not_hinder_the_next(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.whole("customers", customers(1))
+    log.end()
+    world.run()
+    log.begin(2, second=2)
+    log.whole("customers", customers(666), customers(666), customers(2), customers(3))  # one first on each partition
+    log.end()
+
+    progress = world.run(groups_of=1)
+
+    assert world.rows("SELECT id FROM tenant.customers ORDER BY id") == [1, 2, 3]
+    assert progress.tables[2, "customers"].quarantined == 2
 
 
 def test_a_key_that_the_source_breaks_stays_not_valid_and_is_called_inherited(world: World) -> None:
@@ -416,6 +533,54 @@ def test_tables_that_left_the_migration_are_told_and_kept(world: World) -> None:
     assert Notice("clicks: no longer in the migration; its rows stay as they are") in world.facts
 
 
+ODD = table(
+    "odd", "url text", key=None, checks=(Constraint(name="odd_check", definition="CHECK ((url <> '/1'::text))"),)
+)
+
+
+def test_a_table_without_a_key_that_was_replaced_whole_gets_no_row_of_its_former_quarantine(world: World) -> None:
+    log = world.log(ODD)
+    log.begin()
+    log.whole("odd", clicks(3))
+    log.end()
+    world.run()
+    log.begin(2, second=2, only=["odd"])
+    log.whole("odd", clicks(3))
+    log.end()
+    world.run()
+    world.make("ALTER TABLE tenant.odd DROP CONSTRAINT odd_check")
+
+    with world.session.connect() as connection:
+        retried = retry(world.session, connection, world.facts.append)
+
+    assert (retried.applied, retried.refused) == (1, 0)
+    assert world.rows("SELECT url FROM tenant.odd ORDER BY 1") == ["/0", "/1", "/2"]
+
+
+def test_a_row_whose_table_begins_anew_while_it_is_tried_again_is_not_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = world.log(ODD)
+    log.begin()
+    log.whole("odd", clicks(2))
+    log.end()
+    world.run()
+    world.make("ALTER TABLE tenant.odd DROP CONSTRAINT odd_check")
+    opened = Work._frame
+
+    def begin_anew(work: Work, *row: Any) -> Any:
+        frame = opened(work, *row)
+        world.make("DELETE FROM replicator.quarantine")  # as the table's next attempt does
+        return frame
+
+    monkeypatch.setattr(Work, "_frame", begin_anew)
+    with world.session.connect() as connection:
+        retried = retry(world.session, connection, world.facts.append)
+
+    assert (retried.applied, retried.refused) == (0, 1)
+    assert world.rows("SELECT url FROM tenant.odd") == ["/0"]
+
+
 MADE_BY_SOMEBODY = """
 CREATE SCHEMA tenant;
 CREATE TABLE tenant.customers (rank int DEFAULT 7, email text UNIQUE DEFERRABLE, id bigint PRIMARY KEY CHECK (id <> 666),
@@ -439,6 +604,34 @@ def test_a_schema_that_somebody_else_made_is_filled_with_its_constraints_on(worl
     assert world.rows("SELECT rank FROM tenant.customers") == [7]
     assert world.rows("SELECT id FROM tenant.orders") == [1]
     assert progress.tables[1, "orders"].quarantined == 1
+
+
+def test_a_connection_that_is_lost_while_rows_get_their_last_chance_costs_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.make(MADE_BY_SOMEBODY)
+    log = world.log(CUSTOMERS)
+    log.begin()
+    log.whole("customers", [{"id": 1, "email": "one"}, {"id": 2, "email": "two"}])
+    log.end()
+    world.run()
+    log.begin(2, second=2)
+    log.whole("customers", [{"id": 1, "email": "two"}], [{"id": 2, "email": "one"}])
+    log.end()
+    together, ended = Work.try_together, []
+
+    def end_once(work: Work, *rows: Any) -> bool:
+        if not ended:
+            ended.append(world.rows(f"SELECT pg_terminate_backend({work.connection.info.backend_pid}, 10000)"))
+        return together(work, *rows)
+
+    monkeypatch.setattr(Work, "try_together", end_once)
+    progress = world.run(groups_of=1)
+
+    assert ended
+    assert world.rows("SELECT id, email FROM tenant.customers ORDER BY 1") == [(1, "two"), (2, "one")]
+    assert progress.newest is not None
+    assert progress.newest.whole
 
 
 def test_a_schema_that_cannot_take_the_rows_is_refused_with_what_to_run(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from consumer.link import CALM_S, GIVE_UP_S, Link
 from consumer.session import Session
-from runtime.postgres import TargetUnreachable
+from runtime.postgres import SourceUnreachable, TargetUnreachable, explain
 from runtime.reporting import Notice, Waiting
 from runtime.shutdown import StopFlag
 from schemas.errors import ReplicatorError
@@ -22,6 +22,16 @@ class Connection:
     closed = True
 
     def close(self) -> None: ...
+
+    def execute(self, *_: object) -> Any:
+        """Its backend is known, and no other is left."""
+        return self
+
+    def fetchone(self) -> Any:
+        return (1, None)
+
+    def fetchall(self) -> Any:
+        return []
 
 
 @dataclass
@@ -100,6 +110,20 @@ def test_a_failure_long_after_another_is_a_new_one_though_nothing_was_written_be
     link.recover(psycopg.OperationalError())
 
     assert [type(fact) for fact in down.facts] == [Waiting, Waiting]
+
+
+def test_asked_to_stop_it_does_not_wait_for_a_target_that_is_down() -> None:
+    down = Down(tries=10_000, is_set=True)
+
+    down.link().recover(psycopg.OperationalError())
+
+    assert down.tries == 10_000
+
+
+def test_what_passes_while_the_session_is_being_set_up_is_waited_for_too() -> None:
+    assert isinstance(explain(psycopg.errors.AdminShutdown(), "target: session settings"), TargetUnreachable)
+    assert isinstance(explain(psycopg.errors.CrashShutdown(), "source", side="source"), SourceUnreachable)
+    assert not isinstance(explain(psycopg.errors.DiskFull(), "target"), TargetUnreachable)
 
 
 def test_what_does_not_pass_is_not_tried_again() -> None:
