@@ -60,7 +60,7 @@ class TablePlan:
         ciphers = {self.schema.field(name): cipher for name, cipher in self.ciphers.items()}
         encrypted = encrypted_columns(source, self._key_fields, ciphers)
         if encrypted:
-            source = source.with_columns(**encrypted)
+            source = source.with_columns(encrypted.values())
         return source.select(self._expressions), places, refusals
 
     def _refused(self, source: pl.DataFrame) -> tuple[Refusal, ...]:

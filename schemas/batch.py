@@ -205,9 +205,11 @@ def to_copy_csv(frame: pl.DataFrame) -> bytes:
     """
     if frame.height and frame.estimated_size() > LARGE_ROW_BYTES * frame.height:
         return _large_rows(frame)
-    ready = frame.select(
+    numbered = frame.clone()
+    numbered.columns = [str(number) for number in range(frame.width)]  # polars takes `*` and `^a$` for patterns
+    ready = numbered.select(
         pl.concat_str(pl.lit("\\x"), pl.col(name).bin.encode("hex")).alias(name) if kind == pl.Binary else pl.col(name)
-        for name, kind in frame.schema.items()
+        for name, kind in numbered.schema.items()
     )
     return _csv(ready)
 
@@ -221,16 +223,15 @@ def _csv(frame: pl.DataFrame) -> bytes:
 def _large_rows(frame: pl.DataFrame) -> bytes:
     """As polars prints them; but what polars needs for a large cell is nine times its size."""
     parts: list[bytes] = []  # joined once: each copy costs as much as the cell
-    for cells in zip(*(_printed(frame.select(name)) for name in frame.columns), strict=True):
+    for cells in zip(*(_printed(column) for column in frame.get_columns()), strict=True):
         for cell in cells:
             parts += (*cell, b",")
         parts[-1] = b"\n"
     return b"".join(parts)
 
 
-def _printed(column: pl.DataFrame) -> Iterator[tuple[bytes, ...]]:
-    """The cells of a single column as CSV, in parts."""
-    cells = column.to_series()
+def _printed(cells: pl.Series) -> Iterator[tuple[bytes, ...]]:
+    """The cells of a column as CSV, in parts."""
     if cells.dtype == pl.Binary:
         for cell in cells:
             yield () if cell is None else (b'"\\x', hexlify(cell), b'"')
@@ -238,7 +239,7 @@ def _printed(column: pl.DataFrame) -> Iterator[tuple[bytes, ...]]:
         for text in cells.cast(pl.Binary):
             yield () if text is None else (b'"', text.replace(b'"', b'""'), b'"')
     else:
-        for line in _csv(column).splitlines():
+        for line in _csv(cells.to_frame()).splitlines():
             yield (line,)
 
 

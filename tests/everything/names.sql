@@ -38,6 +38,8 @@ INSERT INTO "sixty three bytes éééééééééééééééééééééééé�
 -- columns named as the programs' own statements name things
 CREATE TABLE ours (t integer, s text, o text, c text, p text, excluded integer, n text, key text, id text, "offset" text, v text, h text, hash text, row text, rows text, PRIMARY KEY (t, s, excluded));
 INSERT INTO ours VALUES (1, 'a', 'b', 'c', 'd', 2, 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm'), (1, 'a', '', NULL, '', 3, '', '', '', '', '', '', '', '', '');
+CREATE TABLE patterns ("*" integer PRIMARY KEY, "^.*$" text, "^x$" bytea, x bytea, "self" text, "**" real);
+INSERT INTO patterns VALUES (1, 'a', '\x01', '\x02', 'b', 1.5), (2, NULL, '', NULL, repeat('c', 70000), NULL);
 CREATE TABLE t (t integer PRIMARY KEY, ctid_ text, "xmin " text);
 CREATE TABLE s (s integer PRIMARY KEY, t integer REFERENCES t, u integer REFERENCES s);
 CREATE TABLE o (o integer, o2 text);

@@ -237,3 +237,10 @@ def test_a_container_without_rows_is_refused_not_panicked_at() -> None:
 
     with pytest.raises(ContractError):
         decode(out.getvalue(), schema_of("bigint"), AT)
+
+
+@pytest.mark.parametrize("cell", ["c", "c" * 300_000])
+def test_names_that_are_patterns_to_polars_are_names_of_columns(cell: str) -> None:
+    frame = pl.DataFrame({"*": [1], "^.*$": [cell], "^x$": [b"\x01"], "x": [None]}, schema_overrides={"x": pl.Binary})
+
+    assert to_copy_csv(frame) == f'1,"{cell}","\\x01",\n'.encode()
