@@ -40,7 +40,7 @@ class Keys:
         wanted, found = definitions.key_constraint(table), there.primary_key
         if table.primary_key is None or wanted is None:
             return
-        if found is not None and found.columns == wanted.columns and not found.deferrable:
+        if found is not None and found.definition == at_once(wanted.definition):
             return
         place = f"ALTER TABLE {quote_ident(table.name)}"
         if found is not None:

@@ -156,7 +156,8 @@ def key_constraint(table: Table) -> Key | None:
     key = table.primary_key
     if key is not None and key.columns == table.key and not key.is_temporal:
         columns = ", ".join(map(quote_ident, key.columns))
-        return Key(name=key.name, columns=key.columns, definition=f"PRIMARY KEY ({columns})")
+        definition = f"PRIMARY KEY ({columns})" if key.deferrable else key.definition
+        return Key(name=key.name, columns=key.columns, definition=definition)
     for key in table.uniques:
         if table.key and key.columns == table.key and not key.deferrable and not key.is_temporal:
             return key

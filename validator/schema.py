@@ -221,12 +221,12 @@ def _column(
 def _keys(mapping: TableMapping, target: Table, text: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     table = mapping.table
     if table.primary_key is not None:
-        found = target.primary_key.columns if target.primary_key else ()
-        if found != table.primary_key.columns:
-            yield (
-                "",
-                f"the primary key is ({', '.join(found) or 'none'}), must be ({', '.join(table.primary_key.columns)})",
-            )
+        wanted_key, found = table.primary_key, target.primary_key
+        if found is None or found.columns != wanted_key.columns:
+            there_is = ", ".join(found.columns) if found else "none"
+            yield "", f"the primary key is ({there_is}), must be ({', '.join(wanted_key.columns)})"
+        elif text(found.definition) != text(wanted_key.definition):
+            yield "", f"the primary key is {text(found.definition)}, must be {text(wanted_key.definition)}"
     changed = {column.name for column in mapping.columns if column.treatment is not Treatment.CLEAR}
     there = {text(key.definition) for key in target.uniques} | {text(item.definition) for item in target.exclusions}
     wanted: list[Key | Constraint] = [*table.uniques, *table.exclusions]
