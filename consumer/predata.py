@@ -152,9 +152,7 @@ def _table(target: Target, table: Table, before: Collection[str], report: Report
         make_partitions(target, table)
         return
     for column in definitions.serial_columns(table):
-        if column.sequence not in before and (
-            column.owns_sequence or not relation_exists(target, column.sequence or "")
-        ):
+        if column.sequence not in before and not relation_exists(target, column.sequence or ""):
             connection.execute(definitions.create_sequence(column).encode())
     connection.execute(definitions.create_table(mapping, server_version=connection.info.server_version).encode())
     make_partitions(target, table)

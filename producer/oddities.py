@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from producer.odd_types import odd_types
 from runtime.rehearsal import Lacking
-from runtime.survey import Facts, FoundType, Survey
+from runtime.survey import Facts, Survey
 from schemas.avro import MAX_TOPIC_LENGTH, topic_name
 from schemas.catalogue import Table, rings
 from schemas.errors import ConfigurationError
@@ -19,12 +19,6 @@ from schemas.toml_text import toml_key
 MOST_COLUMNS = 1600  # of a table in PostgreSQL
 WIDE_ROW_BYTES = 1_000_000
 
-_BY_NAME = re.compile(
-    r"reg(class|proc|procedure|oper|operator|type|role|namespace|config|dictionary|collation)(\[\])?|aclitem(\[\])?"
-)
-_NEVER_WRITTEN = re.compile(
-    r"(pg_(node_tree|ndistinct|dependencies|mcv_list|brin_(bloom|minmax_multi)_summary)|(\w+\.)?g(tsvector|_?hstore|_?trgm))(\[\])?"
-)
 _WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
 
 
@@ -45,7 +39,7 @@ def find_oddities(survey: Survey, migration: Migration, rehearsed: Rehearsed | N
         found.extend(_of_rights(table, facts))
         found.extend(_of_shape(table, facts, migration))
         found.extend(_of_size(table, migration))
-        found.extend(_of_types(survey, table))
+        found.extend(odd_types(survey, table))
         found.extend(_of_keys(table, {other.name for other in moved}))
         found.extend(_of_relatives(table, {other.name for other in moved}))
         found.extend(_of_target(table, facts, migration, was_asked=rehearsed is not None and not rehearsed.why_not))
@@ -71,6 +65,12 @@ def _of_source(survey: Survey, moved: Iterable[Table]) -> Iterator[Oddity]:
                 severity=Severity.ERROR,
                 text=f'the type "{found.name}" ({found.kind} type of the source\'s own) cannot be made in the target',
                 hint="change the columns that use it to a type of PostgreSQL's own, or leave their tables out",
+            )
+        if found.is_doubtful:
+            yield Oddity(
+                severity=Severity.WARNING,
+                text=f'the domain "{found.name}" has a check that was never validated: rows that break it are kept aside (quarantine)',
+                hint="mend what breaks it and ALTER DOMAIN … VALIDATE CONSTRAINT in the source, or drop the check",
             )
 
 
@@ -153,6 +153,15 @@ def _of_shape(table: Table, facts: Facts, migration: Migration) -> Iterator[Oddi
             text=f"has {len(table.columns)} columns; with {more} added it passes PostgreSQL's {MOST_COLUMNS}",
             hint="drop columns in the source, or leave it out",
         )
+    if facts.foreign_parts:
+        one = len(facts.foreign_parts) == 1
+        yield Oddity(
+            severity=Severity.ERROR,
+            table=table.name,
+            text=f"its {'partition' if one else 'partitions'} {_list(facts.foreign_parts)} {'is a foreign table' if one else 'are foreign tables'}: "
+            "the rows stand on another server, and no snapshot of this one holds them still",
+            hint="detach them, or leave the table out of tables, and move those rows from there",
+        )
     if facts.is_partitioned:
         yield Oddity(
             severity=Severity.NOTICE,
@@ -204,54 +213,6 @@ def _of_size(table: Table, migration: Migration) -> Iterator[Oddity]:
             table=table.name,
             text=f"a row has about {average / 1e6:.0f} MB; such rows travel alone, and every program holds a few at once",
         )
-
-
-def _of_types(survey: Survey, table: Table) -> Iterator[Oddity]:
-    for found in survey.needed_types([table]):
-        if found.extension is None and found.schema not in survey.schemas:
-            yield _foreign_type(table, found)
-        elif found.kind in {"domain", "composite"} and re.search(r"\bxml\b", found.definition or ""):
-            yield Oddity(
-                severity=Severity.WARNING,
-                table=table.name,
-                text=f'uses the type "{found.name}", which has xml inside: an encoding in its declaration is not kept',
-                hint="it means nothing: PostgreSQL keeps all text in the encoding of the database",
-            )
-    for column in table.columns:
-        if _BY_NAME.fullmatch(column.type):
-            yield Oddity(
-                severity=Severity.WARNING,
-                table=table.name,
-                text=f'"{column.name}" is {column.type}: its values name objects, which must be in the target when a row arrives',
-            )
-        elif _NEVER_WRITTEN.fullmatch(column.type):
-            yield Oddity(
-                severity=Severity.ERROR,
-                table=table.name,
-                text=f'"{column.name}" is {column.type}: PostgreSQL prints such values and takes none',
-                hint="leave the table out, or make the column text in the source",
-            )
-        elif column.type in {'"char"', '"char"[]'}:
-            yield Oddity(
-                severity=Severity.NOTICE,
-                table=table.name,
-                text=f'"{column.name}" is {column.type}: a byte over 127 in it is no text; before PostgreSQL 16 it stops the snapshot',
-            )
-        elif column.type == "oid":
-            yield Oddity(
-                severity=Severity.NOTICE,
-                table=table.name,
-                text=f'"{column.name}" is oid: the number is moved; a large object that it may stand for is not',
-            )
-
-
-def _foreign_type(table: Table, found: FoundType) -> Oddity:
-    return Oddity(
-        severity=Severity.ERROR,
-        table=table.name,
-        text=f'uses the type "{found.schema}"."{found.name}", whose schema is not looked into',
-        hint=f'add "{found.schema}" to schemas under [source]; list the tables by name, so that no others come along',
-    )
 
 
 def _of_keys(table: Table, moved: set[str]) -> Iterator[Oddity]:

@@ -177,13 +177,15 @@ def _topic(prefix: str, table: str) -> str:
 
 def not_moved(survey: Survey, migration: Migration) -> tuple[NotMoved, ...]:
     """What stays behind, by kind."""
-    moved = {(table.schema, table.name) for table in survey.moved(migration)}
+    tables = survey.moved(migration)
+    moved = {(table.schema, table.name) for table in tables}
     left = [
         ("table" if table.stored else "table of no column", table.name)
         for table in survey.tables
         if (table.schema, table.name) not in moved
     ]
+    unused = [("type of no column", name) for name in survey.unused_types(tables)]
     by_kind: dict[str, list[str]] = {}
-    for kind, name in (*left, *survey.not_moved):
+    for kind, name in (*left, *survey.not_moved, *unused):
         by_kind.setdefault(kind, []).append(name)
     return tuple(NotMoved(kind=kind, names=tuple(names)) for kind, names in by_kind.items())

@@ -60,7 +60,7 @@ def unclassified(
 def readable(survey: Survey, migration: Migration) -> tuple[Table, ...]:
     """Tables that are moved and may be looked into by this role."""
     facts = ((table, survey.of(table)) for table in survey.moved(migration))
-    return tuple(table for table, fact in facts if fact.is_readable and not fact.hides_rows)
+    return tuple(table for table, fact in facts if fact.is_readable and not fact.hides_rows and not fact.foreign_parts)
 
 
 def refuse_unclassified(
@@ -91,10 +91,10 @@ def _query(table: Table, columns: Sequence[str]) -> str:
         f"CASE WHEN pg_column_size(t.{name}) <= {_SAMPLED_BYTES} THEN left(t.{name}::text, {_SAMPLED_CHARACTERS}) END"
         for name in map(quote_ident, columns)
     )
-    rows = table.at_source
+    rows = f"{table.only}{table.at_source}"
     if table.bytes <= _SMALL_TABLE_BYTES:
         return f"SELECT {cells} FROM {rows} t LIMIT {2 * _SAMPLED_ROWS}"
-    pages = f"pg_relation_size({quote_literal(rows)}::regclass) / current_setting('block_size')::int"
+    pages = f"pg_relation_size({quote_literal(table.at_source)}::regclass) / current_setting('block_size')::int"
     return (
         f"(SELECT {cells} FROM {rows} t LIMIT {_SAMPLED_ROWS}) UNION ALL (SELECT {cells} FROM {rows} t "
         f"WHERE t.ctid >= (SELECT format('(%s,0)', {pages} * 3 / 4)::tid) LIMIT {_SAMPLED_ROWS})"

@@ -145,6 +145,7 @@ def _column(row: Row, source: SourceTable) -> Column:
         sequence_options=row["sequence_options"] or "",
         owns_sequence=row["owns_sequence"] is not False,
         virtual=row["generated"] == "v",
+        read_as=row["read_as"],
         source_type=row["type"] if row["type"] != type_ else None,
     )
 
@@ -200,10 +201,11 @@ def _as_valid(definition: str) -> str:
 def found_type_of(row: Row, names: Names) -> FoundType:
     """A type of its row."""
     schema, name = row["schema"], row["name"]
-    spaces: tuple[Space, ...] = ("relation", "type") if row["kind"] == "composite" else ("type",)
-    things = [] if row["extension"] else [thing_of("type", schema, name, names, spaces)]
+    spaces: tuple[Space, ...] = ("type", "type in SQL")
+    more: tuple[Space, ...] = ("relation",) if row["kind"] == "composite" else ()
+    things = [] if row["extension"] else [thing_of("type", schema, name, names, (*spaces, *more))]
     if things and row["multirange"]:
-        things.append(thing_of("type", schema, row["multirange"], names, ("type",)))
+        things.append(thing_of("type", schema, row["multirange"], names, spaces))
     return FoundType(
         name=names.of(schema, name),
         schema=row["schema"],
@@ -212,5 +214,6 @@ def found_type_of(row: Row, names: Names) -> FoundType:
         definition=row["definition"] and names.type(schema, row["definition"]),
         labels=tuple(row["labels"]),
         needs=tuple(row["needs"]),
+        is_doubtful=row["is_doubtful"],
         things=tuple(things),
     )

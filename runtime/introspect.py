@@ -123,6 +123,7 @@ def read_survey(
             left.extend(
                 (schema, row["kind"], row["name"]) for row in _rows(connection, _sql("not_moved", schema), side)
             )
+        hiding = _hiding(connection, side, [*_things(facts.values(), types.values()), *collation_things])
         connection.execute("SELECT set_config('search_path', %s, false)", (before,))
     except psycopg.Error as error:
         raise explain(error, f"{side}: reading the catalogue", side=side) from None
@@ -134,6 +135,30 @@ def read_survey(
         not_moved=_not_moved(left, facts.values()),
         collations=tuple(collations.values()),
         collation_things=tuple(collation_things),
+        hiding=hiding,
+    )
+
+
+def _things(facts: Iterable[Facts], types: Iterable[FoundType]) -> Iterator[Thing]:
+    for fact in facts:
+        yield from fact.things
+    for found in types:
+        yield from found.things
+
+
+def _hiding(connection: Connection, side: Side, things: Iterable[Thing]) -> tuple[Thing, ...]:
+    """Things of pg_catalog with these names: it is searched first, whatever the search_path says."""
+    listed = ", ".join(quote_literal(name) for name in sorted({thing.name for thing in things}))
+    rows = _rows(connection, _text("hiding").replace("ARRAY[]", f"ARRAY[{listed}]"), side)
+    return tuple(
+        Thing(
+            kind="PostgreSQL's own",
+            schema="pg_catalog",
+            source_name=row["name"],
+            name=row["name"],
+            spaces=(row["space"],),
+        )
+        for row in rows
     )
 
 
@@ -198,6 +223,7 @@ def _tables(
                 is_unlogged=row["is_unlogged"],
                 is_readable=row["is_readable"],
                 hides_rows=row["hides_rows"],
+                foreign_parts=tuple(row["foreign_parts"]),
                 children=tuple(names.of(*child) for child in row["children"]),
                 types=tuple(column["type_oid"] for column in own),
                 extensions=tuple(sorted({need["extension"] for need in relied if need["extension"]})),

@@ -126,12 +126,13 @@ def use_schema(connection: Connection, *schemas: str, without: Sequence[str] = (
     """Set the search_path: `schemas` first, then the schemas that extensions live in, save those of `without`.
 
     With these on the path, types of extensions print without a schema and are found on both
-    sides, wherever each side has installed them.
+    sides, wherever each side has installed them. Temporary tables are named by their schema: they come last, where
+    none hides a table.
     """
     connection.execute(
         """
         SELECT set_config('search_path', (
-            SELECT coalesce(string_agg(quote_ident(name), ', ' ORDER BY place), '""') FROM (
+            SELECT coalesce(string_agg(quote_ident(name), ', ' ORDER BY place), '""') || ', pg_temp' FROM (
                 SELECT name, place FROM unnest(%(schemas)s::text[]) WITH ORDINALITY AS given(name, place)
                 UNION ALL
                 SELECT DISTINCT n.nspname::text, 1000000

@@ -19,7 +19,7 @@ from psycopg import errors
 from runtime.postgres import Connection, failure, use_schema
 from schemas import definitions
 from schemas.catalogue import Catalogue, Table
-from schemas.mapping import TableMapping, Treatment
+from schemas.mapping import ColumnMapping, TableMapping, Treatment
 from schemas.sql import quote_ident
 
 _PLAIN_DEFAULT = re.compile(
@@ -78,11 +78,13 @@ class _Rehearsal:
     _stage: str = field(default_factory=lambda: f"replicator_rehearsal_{secrets.token_hex(6)}", init=False)
     _bad_types: set[str] = field(default_factory=set, init=False)
     _absent: frozenset[str] = field(default=frozenset(), init=False)
+    _collated: dict[tuple[str, str], str] = field(default_factory=dict, init=False)  # why not, by type and collation
 
     def play(self) -> Iterator[Lacking]:
         self.connection.execute(f"CREATE SCHEMA {quote_ident(self._stage)}".encode())
         yield from self._extensions()
         use_schema(self.connection, self._stage, self.schema)
+        yield from self._hidden()
         yield from self._types()
         tables = tuple(self._worth_it())
         yield from self._columns()
@@ -101,6 +103,19 @@ class _Rehearsal:
             if (name,) not in rows:
                 statement = f"CREATE EXTENSION {quote_ident(name)} SCHEMA public"
                 yield from self._try("", [_Piece(f'extension "{name}"', statement)])
+
+    def _hidden(self) -> Iterator[Lacking]:
+        """Tables whose names PostgreSQL would take for its own; a newer one has more of these."""
+        owners = {part.name: table.name for table in self.catalogue.tables for part in table.partitions}
+        owners |= {table.name: table.name for table in self.catalogue.tables}
+        rows = self.connection.execute(
+            "SELECT relname::text FROM pg_catalog.pg_class "
+            "WHERE relnamespace = 'pg_catalog'::regnamespace AND relname = ANY (%s)",
+            (list(owners),),
+        ).fetchall()
+        for (name,) in rows:
+            way = "give it another name under [rename.SCHEMA] of the migration"
+            yield Lacking(table=owners[name], what=f'"{name}"', why="PostgreSQL has its own of this name", way_out=way)
 
     def _types(self) -> Iterator[Lacking]:
         for collation in self.catalogue.collations:
@@ -139,11 +154,12 @@ class _Rehearsal:
     def _make(self, table: Table) -> Iterator[Lacking]:
         """An empty table of what columns there are types for."""
         mapping, name = self.mappings[table.name], quote_ident(table.name)
-        bare = [
-            f"{quote_ident(column.name)} {column.target_type}"
-            for column in mapping.columns
-            if column.target_type not in self._absent
-        ]
+        bare: list[str] = []
+        for column in mapping.columns:
+            if column.target_type not in self._absent:
+                collation, lacking = self._collation(table, column)
+                yield from lacking
+                bare.append(f"{quote_ident(column.name)} {column.target_type}{collation}")
         bare += [f"{quote_ident(added.name)} {added.type}" for added in mapping.added]
         inner = ", ".join(bare)
         made = [_Piece("its columns", f"CREATE TABLE {name} ({inner})")]
@@ -154,13 +170,13 @@ class _Rehearsal:
         yield from failed
         if failed and table.partition_by:
             yield from self._try(table.name, [_Piece("its columns", f"CREATE TABLE {name} ({inner})")])
-        for column in definitions.serial_columns(table):
-            what = f'sequence "{column.sequence}"'
+        for serial in definitions.serial_columns(table):
+            what = f'sequence "{serial.sequence}"'
             row = self.connection.execute(
-                "SELECT to_regclass(%s)", (f"{quote_ident(self._stage)}.{quote_ident(column.sequence or '')}",)
+                "SELECT to_regclass(%s)", (f"{quote_ident(self._stage)}.{quote_ident(serial.sequence or '')}",)
             ).fetchone()
             if row is None or row[0] is None:
-                yield from self._try(table.name, [_Piece(what, definitions.create_sequence(column))])
+                yield from self._try(table.name, [_Piece(what, definitions.create_sequence(serial))])
 
     def _try(self, table: str, pieces: Iterator[_Piece] | list[_Piece]) -> Iterator[Lacking]:
         for piece in pieces:
@@ -172,7 +188,23 @@ class _Rehearsal:
                     raise
                 yield Lacking(table=table, what=piece.what, why="the server refused it", leave_out=piece.leave_out)
             except psycopg.Error as error:
-                yield Lacking(table=table, what=piece.what, why=_why(error), leave_out=piece.leave_out)
+                is_newer = isinstance(error, errors.SyntaxError)  # PostgreSQL itself has printed it
+                way = "move into a PostgreSQL as new as the source's" if is_newer else ""
+                yield Lacking(table=table, what=piece.what, why=_why(error), leave_out=piece.leave_out, way_out=way)
+
+    def _collation(self, table: Table, column: ColumnMapping) -> tuple[str, tuple[Lacking, ...]]:
+        """What follows the column's type; nothing when the target lacks the collation."""
+        collation = table.column(column.name).collation
+        if collation is None or column.treatment is not Treatment.CLEAR:
+            return "", ()
+        asked = (column.target_type, collation)
+        if asked not in self._collated:
+            piece = _Piece("", f"SELECT NULL::{column.target_type} COLLATE {collation}")
+            self._collated[asked] = next((found.why for found in self._try("", [piece])), "")
+        if why := self._collated[asked]:
+            what = f'collation {collation} of column "{column.name}"'
+            return "", (Lacking(table=table.name, what=what, why=why),)
+        return f" COLLATE {collation}", ()
 
     def _has_xml(self, type_: str) -> bool:
         with_xml = {"xml"}
@@ -229,6 +261,14 @@ def _parts(mapping: TableMapping) -> Iterator[_Piece]:
         yield _Piece(f'index "{table.key_index.name}"', table.key_index.definition)
     for item in definitions.create_partitions(table):
         yield _Piece(f'partition "{item.name}"', item.statement)
+    for partition in table.partitions:
+        for part in definitions.own_parts(mapping, partition):
+            if part.kind in ("constraint", "index", "default"):
+                named = f"{part.kind} of column" if part.kind == "default" else part.kind
+                what = (
+                    f'{named} "{part.name}" of its partition "{partition.name}", which is {part.definition or "none"}'
+                )
+                yield _Piece(what, definitions.make_own_part(partition.name, part))
 
 
 def _parts_of_columns(mapping: TableMapping) -> Iterator[_Piece]:
@@ -240,9 +280,6 @@ def _parts_of_columns(mapping: TableMapping) -> Iterator[_Piece]:
         if column.generated is not None:
             what = f'generated column "{column.name}", which is {column.generated}'
             yield _Piece(what, f"{place} ADD COLUMN {definitions.column_definition(column, None, can_compute=False)}")
-        elif column.name in clear and column.collation is not None:
-            what = f'collation {column.collation} of column "{column.name}"'
-            yield _Piece(what, f"{place} ALTER COLUMN {name} TYPE {column.type} COLLATE {column.collation}")
         if column.name in clear and column.default is not None and not column.identity:
             what = f'default of column "{column.name}", which is {column.default}'
             yield _Piece(what, f"{place} ALTER COLUMN {name} SET DEFAULT {column.default}", column.name)

@@ -35,6 +35,7 @@ class Facts:
     calls: tuple[tuple[str, str], ...]  # a definition, and what it calls that somebody made and nobody moves
     virtual: tuple[str, ...]  # generated columns that are not stored
     counted_oddly: tuple[str, ...]  # columns that make something else than a number of a sequence's values
+    foreign_parts: tuple[str, ...] = ()  # partitions whose rows stand on another server
     things: tuple[Thing, ...] = ()  # what comes with it and has a name of its own, itself first
 
 
@@ -49,6 +50,7 @@ class FoundType:
     definition: str | None
     labels: tuple[str, ...]
     needs: tuple[int, ...]
+    is_doubtful: bool = False  # a domain with a check that was never validated
     things: tuple[Thing, ...] = ()
 
 
@@ -63,6 +65,7 @@ class Survey:
     not_moved: tuple[tuple[str, str], ...]  # kind, name
     collations: tuple[Collation, ...] = ()
     collation_things: tuple[Thing, ...] = ()
+    hiding: tuple[Thing, ...] = ()  # PostgreSQL's own things that would be meant by a name of these schemas
 
     def of(self, table: Table) -> Facts:
         """The facts of a table."""
@@ -79,7 +82,7 @@ class Survey:
         chosen = self._chosen(migration)
         if groups := collisions(self._things(chosen)):
             raise ConfigurationError(
-                f"{migration.where('source', 'schemas')}: the tenant has one schema, where these would have one name:\n  "
+                f"{migration.where('source', 'schemas')}: these would have one name in the tenant's schema:\n  "
                 + "\n  ".join(", ".join(map(_told, group)) for group in groups),
                 hint="give them names of your own choice in the migration, and use those names everywhere else in it:\n  "
                 + "\n  ".join(rename_lines(proposals(self._things(chosen)))),
@@ -104,7 +107,8 @@ class Survey:
         found = [thing for table in tables for thing in self.of(table).things]
         found += [thing for needed in self.needed_types(tables) if _travels(needed) for thing in needed.things]
         place = {schema: number for number, schema in enumerate(self.schemas)}
-        return sorted((*found, *self.collation_things), key=lambda thing: place.get(thing.schema, len(place)))
+        found = sorted((*found, *self.collation_things), key=lambda thing: place.get(thing.schema, len(place)))
+        return [*self.hiding, *found]
 
     def _unknown_renames(self, migration: Migration) -> Iterator[str]:
         """Names that the migration gives to nothing."""
@@ -142,6 +146,23 @@ class Survey:
             types=tuple(_user_type(found) for found in types if found.extension is None and _travels(found)),
             extensions=tuple(sorted(extensions)),
             collations=self.collations,
+        )
+
+    def is_made_of(self, oid: int, wanted: Collection[int]) -> bool:
+        """Whether a type is one of these, or has one inside."""
+        found = self.types.get(oid)
+        return oid in wanted or (found is not None and any(self.is_made_of(part, wanted) for part in found.needs))
+
+    def unused_types(self, tables: Iterable[Table]) -> tuple[str, ...]:
+        """Types of these schemas that somebody made and no column of these tables is made of."""
+        needed = {(found.schema, found.name) for found in self.needed_types(tables)}
+        return tuple(
+            found.name
+            for found in self.types.values()
+            if found.schema in self.schemas
+            and found.extension is None
+            and _travels(found)
+            and (found.schema, found.name) not in needed
         )
 
     def needed_types(self, tables: Iterable[Table]) -> Iterator[FoundType]:

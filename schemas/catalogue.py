@@ -40,6 +40,7 @@ class Column:
     virtual: bool = False  # generated when read, not stored
     not_null_name: str | None = None  # of its NOT NULL constraint, when it is not the one that PostgreSQL gives
     source_type: str | None = None  # how a statement at the source names the type, when not as `type`
+    read_as: str | None = None  # the type it is cast to for reading, where its output function leaves something out
 
     @property
     def type_at_source(self) -> str:
@@ -64,7 +65,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignKey:
-    """A foreign key; `parent` is the name of the table it points at."""
+    """A foreign key; `parent` is the table it points at: of a partition, the table whose rows it holds."""
 
     name: str
     columns: tuple[str, ...]
@@ -246,7 +247,7 @@ class Catalogue:
         for table in plain["tables"]:
             del table["rows"], table["bytes"]
             for part in (table, *table["columns"]):
-                for name in ("source_name", "source_type", "not_null_name"):
+                for name in ("source_name", "source_type", "not_null_name", "read_as"):
                     if part.get(name, "") is None:
                         del part[name]
         return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -45,7 +45,7 @@ _CAST_IS_OUTPUT = re.compile(
     r"(smallint|integer|bigint|oid|real|double precision|numeric|money|text|character varying|citext|name|bytea|uuid"
     r"|json|jsonb|date|time|timestamp|interval)\b[^\[]*"
 )
-_THROUGH_TEXT = {"boolean": "::text", "xml": "::text", "xml[]": "::text[]"}
+_READ_AS = {"boolean": "text", "xml": "text", "xml[]": "text[]"}
 _PADDED = re.compile(r"character(\(\d+\))?|bpchar")
 
 
@@ -66,8 +66,13 @@ def select_expression(column: Column, alias: str = "t") -> str:
     """
     cell = f"{alias}.{quote_ident(column.name)}" if alias else quote_ident(column.name)
     # Booleans as true/false, which CSV readers know; xml because its output drops the declaration.
-    # An array of xml goes through text for the same reason.
-    return f"{cell}{_THROUGH_TEXT.get(column.type, '')}"
+    # Domains over xml, and arrays of both, for the same reason: the catalogue says which they are.
+    read_as = _read_as(column)
+    return cell if read_as is None else f"{cell}::{read_as}"
+
+
+def _read_as(column: Column) -> str | None:
+    return column.read_as or _READ_AS.get(column.type)
 
 
 def text_expression(column: Column, alias: str = "t") -> str:
@@ -77,10 +82,10 @@ def text_expression(column: Column, alias: str = "t") -> str:
     'textin(bpcharout(t."currency"))'
     """
     cell = f"{alias}.{quote_ident(column.name)}" if alias else quote_ident(column.name)
-    if column.type in {"boolean", "xml"} or _CAST_IS_OUTPUT.fullmatch(column.type):
+    if (read_as := _read_as(column)) is not None:
+        return f"{cell}::text" if read_as == "text" else f"{cell}::{read_as}::text"
+    if _CAST_IS_OUTPUT.fullmatch(column.type):
         return f"{cell}::text"
-    if column.type == "xml[]":
-        return f"{cell}::text[]::text"
     if _PADDED.fullmatch(column.type):
         return f"textin(bpcharout({cell}))"
     # num_nonnulls, because IS NOT NULL of a composite value asks for all its fields.

@@ -14,7 +14,7 @@ from typing import Literal
 
 from schemas.toml_text import toml_key, toml_string
 
-Space = Literal["relation", "type", "collation"]
+Space = Literal["relation", "type", "collation", "type in SQL"]  # a table's type is not meant by its bare name
 
 _MOST_BYTES = 63  # of a name
 _IDENT = r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)'

@@ -27,6 +27,7 @@ SETTINGS = {
     "lc_monetary": "C",
     "client_encoding": "UTF8",
     "row_security": "off",
+    "quote_all_identifiers": "off",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }
@@ -183,7 +184,7 @@ def _rows(side: Side, table: str, columns: Sequence[str]) -> Counter[bytes]:
     """The table's own rows (not its children's), each as the line that COPY prints."""
     kind, facts = side.tables[table][0], side.columns[table] if columns else {}
     query = sql.SQL("COPY (SELECT {} FROM {} {}) TO STDOUT").format(
-        sql.SQL(", ").join(_cell(column, facts[column][0]) for column in columns),
+        sql.SQL(", ").join(_cell(column, facts[column][0], side.types) for column in columns),
         sql.SQL("" if kind == "p" else "ONLY"),
         sql.Identifier(side.schema, table),
     )
@@ -191,11 +192,12 @@ def _rows(side: Side, table: str, columns: Sequence[str]) -> Counter[bytes]:
         return Counter(map(bytes, copy))
 
 
-def _cell(column: str, type_: str) -> sql.Composable:
+def _cell(column: str, type_: str, types: Named) -> sql.Composable:
     """A cell as its output function prints it; xml as its cast does, because output drops the declaration."""
-    name = sql.Identifier(column)
-    if type_ in ("xml", "xml[]"):
-        return sql.SQL("{}::text{}").format(name, sql.SQL(type_.removeprefix("xml")))
+    name, element = sql.Identifier(column), type_.removesuffix("[]")
+    kind, definition = types.get(element, ("", ""))
+    if element == "xml" or (kind == "d" and definition.split()[0] == "xml"):
+        return sql.SQL("{}::text{}").format(name, sql.SQL(type_.removeprefix(element)))
     return name
 
 

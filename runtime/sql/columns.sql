@@ -1,8 +1,17 @@
 -- Columns of the tables of the first schema on the search_path, in their order.
--- A sequence is the one the column owns (serial, identity), else the one its default draws from.
+-- A sequence is the one that the column draws from, its own or a shared one; else the one it owns.
+-- Values of xml, and of domains over it, are read by a cast: their output function leaves the encoding out.
+WITH RECURSIVE holding AS (
+    SELECT 'xml'::regtype::oid AS oid, 'text' AS read_as
+    UNION
+    SELECT t.oid, CASE WHEN t.typtype = 'd' THEN h.read_as ELSE 'text[]' END
+    FROM holding h JOIN pg_type t ON t.typtype = 'd' AND t.typbasetype = h.oid
+                                  OR t.typcategory = 'A' AND t.typelem = h.oid AND h.read_as = 'text'
+)
 SELECT a.attrelid::bigint AS oid,
        a.attname::text AS name,
        a.atttypid::bigint AS type_oid,
+       (SELECT h.read_as FROM holding h WHERE h.oid = a.atttypid) AS read_as,
        format_type(a.atttypid, a.atttypmod) AS type,
        a.attnotnull AND NOT EXISTS (  -- one that was never validated may not hold
            SELECT FROM pg_constraint k
@@ -26,15 +35,16 @@ JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN LATERAL (
-    SELECT s.oid, s.relname::text AS name, (SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = s.relnamespace) AS schema, true AS is_own
+    SELECT s.oid, s.relname::text AS name, (SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = s.relnamespace) AS schema, true AS is_own,
+           a.attidentity <> '' OR EXISTS (SELECT FROM pg_depend u WHERE u.classid = 'pg_attrdef'::regclass AND u.objid = d.oid AND u.refobjid = s.oid) AS is_drawn
     FROM pg_depend p JOIN pg_class s ON s.oid = p.objid AND s.relkind = 'S'
     WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
       AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype IN ('a', 'i')
     UNION ALL
-    SELECT s.oid, s.relname::text, (SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = s.relnamespace), false
+    SELECT s.oid, s.relname::text, (SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = s.relnamespace), false, true
     FROM pg_depend p JOIN pg_class s ON s.oid = p.refobjid AND s.relkind = 'S'
     WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass
-    ORDER BY is_own DESC
+    ORDER BY is_drawn DESC, is_own DESC
     LIMIT 1
 ) AS sequence ON true
 WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition

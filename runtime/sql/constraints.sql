@@ -17,7 +17,7 @@ SELECT k.conrelid::bigint AS oid,
        ) AS parent_columns
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid
-LEFT JOIN pg_class parent ON parent.oid = k.confrelid
+LEFT JOIN pg_class parent ON parent.oid = coalesce(pg_partition_root(k.confrelid), k.confrelid)  -- rows of a partition come with its table
 LEFT JOIN pg_namespace parent_schema ON parent_schema.oid = parent.relnamespace
 WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND (k.contype IN ('p', 'u', 'f', 'c', 'x') OR k.contype = 'n' AND NOT k.convalidated) AND k.conparentid = 0

@@ -1,4 +1,4 @@
--- What stands in the first schema on the search_path and is no table: none of it is moved.
+-- What stands in the first schema on the search_path and is no table of its own: none of it is moved.
 WITH mine AS (SELECT quote_ident(current_schema())::regnamespace::oid AS oid),
 extension_objects AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e')
 SELECT kind, name
@@ -38,7 +38,7 @@ FROM (
     UNION ALL
     SELECT 'partition of a table elsewhere', c.relname::text, 'pg_class'::regclass, c.oid
     FROM pg_class c JOIN pg_class root ON root.oid = pg_partition_root(c.oid), mine
-    WHERE c.relnamespace = mine.oid AND c.relispartition AND root.relnamespace <> mine.oid
+    WHERE c.relnamespace = mine.oid AND c.relkind IN ('r', 'p', 'f') AND c.relispartition AND root.relnamespace <> mine.oid
     UNION ALL
     SELECT 'publication', p.pubname::text, 'pg_publication'::regclass, p.oid
     FROM pg_publication p, mine
@@ -48,9 +48,16 @@ FROM (
     SELECT 'sequence of no column', c.relname::text, 'pg_class'::regclass, c.oid
     FROM pg_class c, mine
     WHERE c.relnamespace = mine.oid AND c.relkind = 'S' AND NOT EXISTS (
-        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i'))
-      AND NOT EXISTS (
         SELECT FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.classid = 'pg_attrdef'::regclass)
+      AND NOT EXISTS (  -- one that is owned goes with its column, unless that draws from another
+        SELECT FROM pg_depend d LEFT JOIN pg_attrdef a ON a.adrelid = d.refobjid AND a.adnum = d.refobjsubid
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND NOT EXISTS (
+            SELECT FROM pg_depend u JOIN pg_class s ON s.oid = u.refobjid AND s.relkind = 'S'
+            WHERE u.classid = 'pg_attrdef'::regclass AND u.objid = a.oid AND u.refclassid = 'pg_class'::regclass))
 ) AS thing
 WHERE NOT EXISTS (SELECT FROM extension_objects e WHERE e.classid = thing.classid AND e.objid = thing.objid)
+UNION ALL
+SELECT 'table of an extension', c.relname::text
+FROM pg_class c JOIN extension_objects e ON e.classid = 'pg_class'::regclass AND e.objid = c.oid, mine
+WHERE c.relnamespace = mine.oid AND c.relkind IN ('r', 'p')
 ORDER BY kind, name;

@@ -22,7 +22,7 @@ FROM (
     SELECT part.root, part.oid, part.name AS partition, CASE k.contype WHEN 'f' THEN 'foreign key' ELSE 'constraint' END AS kind,
            k.conname::text AS name, pg_get_constraintdef(k.oid, k.contype = 'x') AS definition, p.relname::text AS parent,
            (SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = p.relnamespace) AS parent_schema
-    FROM part JOIN pg_constraint k ON k.conrelid = part.oid LEFT JOIN pg_class p ON p.oid = k.confrelid
+    FROM part JOIN pg_constraint k ON k.conrelid = part.oid LEFT JOIN pg_class p ON p.oid = coalesce(pg_partition_root(k.confrelid), k.confrelid)
     WHERE k.conparentid = 0 AND (k.contype IN ('p', 'u', 'x', 'f') OR k.contype = 'c' AND k.conislocal AND k.coninhcount = 0)
     UNION ALL
     SELECT part.root, part.oid, part.name, 'index', x.relname::text,

@@ -34,6 +34,10 @@ SELECT c.oid::bigint AS oid,
        has_table_privilege(c.oid, 'SELECT') AS is_readable,
        row_security_active(c.oid) AS hides_rows,
        ARRAY(
+           SELECT part.relname::text FROM pg_partition_tree(c.oid) AS tree JOIN pg_class part ON part.oid = tree.relid
+           WHERE c.relkind = 'p' AND part.relkind = 'f' ORDER BY part.relname
+       ) AS foreign_parts,
+       ARRAY(
            SELECT ARRAY[n.nspname::text, child.relname::text] FROM pg_inherits i JOIN pg_class child ON child.oid = i.inhrelid
            JOIN pg_namespace n ON n.oid = child.relnamespace WHERE i.inhparent = c.oid AND c.relkind = 'r' ORDER BY child.relname
        ) AS children,

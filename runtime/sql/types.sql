@@ -37,6 +37,7 @@ SELECT t.oid::bigint AS oid,
                CASE WHEN span.rngsubdiff <> 0 THEN 'SUBTYPE_DIFF = ' || span.rngsubdiff::regproc::text END,
                (SELECT 'MULTIRANGE_TYPE_NAME = ' || quote_ident(multi.typname) FROM pg_type multi WHERE multi.oid = span.rngmultitypid)) || ')'
        END AS definition,
+       EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c' AND NOT k.convalidated) AS is_doubtful,
        ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder) AS labels,
        ARRAY(
            SELECT needed.oid::bigint FROM (

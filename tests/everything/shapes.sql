@@ -84,6 +84,10 @@ ALTER TABLE uniques ADD CONSTRAINT uniques_no_overlap EXCLUDE USING gist (e WITH
 INSERT INTO uniques SELECT n, 'A' || n, 'b' || n, n, point(n, n), int4range(n, n + 1) FROM generate_series(1, 10) n;
 CREATE TABLE deferrable_key (id integer PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, n integer);
 INSERT INTO deferrable_key SELECT n, n FROM generate_series(1, 5) n;
+CREATE TABLE including (id integer, n integer, m integer, PRIMARY KEY (id) INCLUDE (n), UNIQUE (m) INCLUDE (n) DEFERRABLE);
+INSERT INTO including SELECT n, n, -n FROM generate_series(1, 5) n;
+CREATE TABLE including_deferrable (id integer, n integer, PRIMARY KEY (id) INCLUDE (n) DEFERRABLE);
+INSERT INTO including_deferrable SELECT n, n FROM generate_series(1, 5) n;
 CREATE TABLE nulls_alike (a integer, b integer);
 DO $$ BEGIN
   IF current_setting('server_version_num')::int >= 150000 THEN
@@ -113,6 +117,15 @@ CREATE TABLE shares_two (id numeric DEFAULT nextval('"Shared seq"') PRIMARY KEY)
 INSERT INTO shares_one SELECT FROM generate_series(1, 3);
 INSERT INTO shares_two SELECT FROM generate_series(1, 3);
 INSERT INTO shares_one SELECT FROM generate_series(1, 1);
+-- one column owns what others draw from; one has left its own for a shared one
+CREATE SEQUENCE owned_by_another;
+CREATE TABLE a_draws (id bigint DEFAULT nextval('owned_by_another') PRIMARY KEY, of_two bigint DEFAULT nextval('"Shared seq"') + 1000000);
+CREATE TABLE b_owns (id serial PRIMARY KEY, n bigint);
+ALTER SEQUENCE owned_by_another OWNED BY b_owns.n;
+CREATE TABLE left_its_own (id serial PRIMARY KEY);
+CREATE SEQUENCE only_there START WITH 900;
+ALTER TABLE left_its_own ALTER id SET DEFAULT nextval('only_there');
+INSERT INTO a_draws SELECT FROM generate_series(1, 3); INSERT INTO b_owns (n) VALUES (1); INSERT INTO left_its_own SELECT FROM generate_series(1, 3);
 CREATE TABLE defaults (id integer PRIMARY KEY, a timestamptz DEFAULT now(), b text DEFAULT 'it''s \ "x"', c text[] DEFAULT '{a,b}', d size DEFAULT 'large', e text DEFAULT upper(current_user), f jsonb DEFAULT '{}');
 INSERT INTO defaults (id) VALUES (1);
 
@@ -138,6 +151,12 @@ INSERT INTO of_partitioned SELECT id, day, id FROM by_range;
 CREATE TABLE partitioned_child (id integer, tree_id integer REFERENCES tree, PRIMARY KEY (id)) PARTITION BY RANGE (id);
 CREATE TABLE partitioned_child_1 PARTITION OF partitioned_child FOR VALUES FROM (1) TO (100);
 INSERT INTO partitioned_child VALUES (1, 1), (2, 3);
+CREATE TABLE of_one_partition (id integer PRIMARY KEY, day date, range_id integer, FOREIGN KEY (day, range_id) REFERENCES "by range 2026");
+INSERT INTO of_one_partition SELECT id, day, id FROM "by range 2026";
+CREATE TABLE by_collated (a integer, b text COLLATE "C", c text GENERATED ALWAYS AS (b || a::text) STORED) PARTITION BY RANGE (b, (a % 10));
+CREATE TABLE by_collated_1 PARTITION OF by_collated FOR VALUES FROM ('a', 0) TO ('m', 5);
+CREATE TABLE by_collated_2 PARTITION OF by_collated DEFAULT;
+INSERT INTO by_collated SELECT n, chr(97 + n % 26) FROM generate_series(1, 60) n;
 CREATE TABLE empty_partitioned (id integer) PARTITION BY RANGE (id);
 
 -- inheritance, unlogged, empty, dropped columns, no columns, rows that views would count twice

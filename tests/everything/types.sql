@@ -73,9 +73,9 @@ DO $$ BEGIN
   PERFORM '<a/>'::xml;
   EXECUTE $x$
     CREATE DOMAIN page AS xml CHECK (VALUE IS DOCUMENT);
-    CREATE TABLE type_xml (id serial PRIMARY KEY, v xml, list xml[], d page);
+    CREATE TABLE type_xml (id serial PRIMARY KEY, v xml, list xml[], d page, pages page[]);
     INSERT INTO type_xml (v, list) VALUES ('a<b/>c', '{"a<b/>c",NULL,"<x y=\"1\"/>"}'), ('<?xml version="1.0" encoding="ISO-8859-1"?><a>x</a>', '{}'), ('<?xml version="1.1" standalone="yes"?><a>&amp;</a>', '{"<?xml version=\"1.0\" encoding=\"UTF-8\"?><b/>"}'), ('', NULL), (NULL, '{{<a/>},{<b/>}}'), ('<a><![CDATA[ ]]></a>', '[0:0]={<a/>}'), (' <a> é </a> ', '{""}');
-    INSERT INTO type_xml (d) VALUES ('<a/>'), (NULL);
+    INSERT INTO type_xml (d, pages) VALUES ('<a/>', '{}'), (NULL, NULL), ('<?xml version="1.0" encoding="ISO-8859-1"?><a/>', '[0:1]={"<?xml version=\"1.0\" encoding=\"UTF-8\"?><b/>",NULL}');
   $x$;
 EXCEPTION WHEN feature_not_supported THEN
   RAISE NOTICE 'this server is built without xml';

@@ -82,3 +82,51 @@ def test_only_what_is_there_and_rows_do_not_need_can_be_left_out(
 
         assert '"t_pkey" that can be left out' in refused
         assert '"n" that can be left out' in refused
+
+
+PARTITIONED = """
+CREATE FUNCTION slug(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower($1)';
+CREATE TABLE parts (id int PRIMARY KEY, t text) PARTITION BY RANGE (id);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
+CREATE INDEX own_index ON parts_1 (slug(t));
+ALTER TABLE parts_1 ADD CONSTRAINT own_check CHECK (slug(t) <> ''), ALTER t SET DEFAULT slug('X');
+INSERT INTO parts VALUES (1, 'a');
+"""
+
+
+def test_what_a_single_partition_needs_is_named_too(
+    server_url: str, bootstrap: str, tmp_path: Path, prefix: str
+) -> None:
+    with moved(server_url, bootstrap, tmp_path, prefix, PARTITIONED) as tenant:
+        planned = tenant("producer", "plan", code=2).stdout
+
+        for name in ("own_index", "own_check", "slug('X'::text)"):
+            assert name in planned
+        assert planned.count('its partition "parts_1"') == 3
+
+
+OF_POSTGRESQL = """
+CREATE TYPE public.path AS ENUM ('up', 'down');
+CREATE TABLE public.pg_class (oid int PRIMARY KEY, relname text DEFAULT 'x', way public.path);
+CREATE TABLE line (id int PRIMARY KEY, "from" int REFERENCES public.pg_class, way public.path DEFAULT 'up');
+INSERT INTO public.pg_class VALUES (1, 'a', 'down');
+INSERT INTO line VALUES (1, 1);
+"""
+OTHER_NAMES = '[rename.public]\npg_class = "public_pg_class"\npath = "public_path"\n'
+
+
+def test_names_that_mean_something_of_postgresqls_own_need_others(
+    server_url: str, bootstrap: str, tmp_path: Path, prefix: str
+) -> None:
+    plain = tmp_path / "plain.toml"
+    plain.write_text(f'tenant = "{prefix}"\ntables = "*"\n')
+    with moved(server_url, bootstrap, tmp_path, prefix, OF_POSTGRESQL, OTHER_NAMES) as tenant:
+        refused = tenant("producer", "plan", code=2, MIGRATION=str(plain)).stderr
+        for line in OTHER_NAMES.splitlines():
+            assert line in refused
+        assert "line =" not in refused  # a table may be called so: nothing means its type by the bare name
+
+        tenant.load()
+
+        tenant("validator", "reconcile")
+        assert tenant.target("SELECT oid, relname, way::text FROM public_pg_class") == [(1, "a", "down")]

@@ -86,3 +86,11 @@ def test_what_partitions_have_of_their_own_and_names_at_the_source_travel_in_the
     assert Catalogue.from_json(catalogue.to_json()) == catalogue
     assert table.at_source == '"b"."t"'
     assert table.parents == {"p"}
+
+
+def test_what_postgresql_has_of_its_own_keeps_its_name() -> None:
+    own = Thing(kind="PostgreSQL's own", schema="pg_catalog", source_name="path", name="path", spaces=("type in SQL",))
+    enum = Thing(kind="type", schema="a", source_name="path", name="path", spaces=("type", "type in SQL"))
+
+    assert collisions([own, thing("a", "path")]) == []  # nothing means a table's type by its bare name
+    assert proposals([own, enum]) == {"a": {"path": "a_path"}}

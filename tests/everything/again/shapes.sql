@@ -31,3 +31,4 @@ UPDATE columns_1590 SET c1590 = 7, c2 = 5; INSERT INTO columns_1590 (c1) VALUES 
 ALTER TABLE of_partitioned DROP CONSTRAINT of_partitioned_day_range_id_fkey, ADD FOREIGN KEY (day, range_id) REFERENCES by_range;
 UPDATE differing SET id = 100 - id WHERE day < '2024-12-01';
 UPDATE differing SET up_day = day, up = id WHERE day > '2025-06-01';
+DELETE FROM of_one_partition WHERE id % 2 = 0; UPDATE by_collated SET b = upper(b) WHERE a < 9;
