@@ -257,6 +257,8 @@ class Membership:
         if self._group is None or writer is None or place not in writer.positions:
             return
         self._group.pause([place])
+        if poison.position.offset < writer.positions[place]:  # damage is told of by the first of the records around it
+            poison = Poisoned(Position(*place, writer.positions[place]), poison)
         if self._stops.meet(poison):
             self._report(PartitionStopped(self._table(place), place.number, str(poison), poison.hint))
 

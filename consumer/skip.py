@@ -17,8 +17,8 @@ import psycopg
 from runtime import advance, ownership, stops
 from runtime.advance import Step
 from runtime.control import open_control
-from runtime.kafka import LogRecord
-from runtime.kafka.reading import first_from
+from runtime.kafka import Damaged, LogRecord
+from runtime.kafka.reading import end_of_damage, first_from
 from runtime.keyring import Keyring
 from runtime.postgres import Connection, explain
 from runtime.progress import PositionProgress, Progress, StoppedPartition, TableProgress
@@ -35,6 +35,7 @@ class Way(StrEnum):
     PASS = "pass"  # noqa: S105 - nothing of this log is lost by it
     BEGIN = "begin"  # the marker that begins the attempt: the control topic says the same
     SET_ASIDE = "set aside"  # a batch: its rows go into quarantine
+    DAMAGED = "damaged"  # nothing can be known of them: what they had is counted at the end marker
     GAP = "gap"  # batches are missing before this one: what they had is counted at the end marker
     SHORT = "short"  # an end marker that tells of more rows than came: what is missing counts as quarantined
     FINISH = "finish"  # an end marker that cannot be read: the same, by the table's own number
@@ -44,6 +45,7 @@ _SAID = {
     Way.PASS: "no record of the generation that is applied: nothing is lost by it",
     Way.BEGIN: "the marker that begins the table here: the control topic says the same, nothing is lost by it",
     Way.SET_ASIDE: "a batch: its rows go into quarantine, to be read again by `consumer quarantine retry`",
+    Way.DAMAGED: "records that the broker damaged, up to there: what they had will be counted at the table's end marker",
     Way.GAP: "batches are missing before it: what they had will be counted at the table's end marker",
     Way.SHORT: "the marker that ends the table here: the missing rows are given up, they count as quarantined",
     Way.FINISH: "the marker that ends the table here: missing rows are given up, they count as quarantined",
@@ -93,7 +95,13 @@ def plan_skip(settings: KafkaSettings, progress: Progress, wanted: Position, key
     """
     stop = _stop_at(progress, wanted)
     item = progress.positions[wanted.topic, wanted.partition]
-    found = first_from(settings, Position(wanted.topic, wanted.partition, item.next_offset))
+    look = Look(settings, keyring, progress.tenant.tenant)
+    try:
+        found = first_from(settings, Position(wanted.topic, wanted.partition, item.next_offset))
+    except Damaged:
+        return _past_damage(
+            progress, Skip(stop=stop, way=Way.DAMAGED, position=wanted, batches=item.batches), item, look
+        )
     if found is None or (found[0].offset > wanted.offset and item.next_offset != wanted.offset):
         raise Refused(f"{wanted}: no record stands there any more", hint="`consumer run` goes on where it was")
     position, record = found
@@ -105,7 +113,7 @@ def plan_skip(settings: KafkaSettings, progress: Progress, wanted: Position, key
     skip = Skip(stop=stop, way=Way.PASS, position=position, batches=item.batches)
     if record is None:
         return skip
-    return _judged(progress, skip, item, record, Look(settings, keyring, progress.tenant.tenant))
+    return _judged(progress, skip, item, record, look)
 
 
 def _stop_at(progress: Progress, wanted: Position) -> StoppedPartition:
@@ -133,6 +141,22 @@ def _judged(progress: Progress, skip: Skip, item: PositionProgress, record: LogR
     if kind is Kind.TABLE_FINISHED and has_begun and not look.goes_on_after(skip.position, table):
         return _at_the_end(progress, skip, table, item, look.marker(record, table))
     return skip
+
+
+def _past_damage(progress: Progress, skip: Skip, item: PositionProgress, look: Look) -> Skip:
+    """What is lost with damaged records is known from what follows them only."""
+    end = end_of_damage(look.settings, skip.position)
+    skip = replace(skip, position=replace(end, offset=end.offset - 1))
+    running = progress.running
+    table = None if running is None else progress.tables.get((running.generation, skip.stop.table_name))
+    if table is None:
+        return skip
+    skip = replace(skip, generation=table.generation, attempt=table.attempt)
+    if (item.generation, item.attempt) != (table.generation, table.attempt):
+        return replace(skip, way=Way.BEGIN, batches=0, keeps=True)
+    if look.goes_on_after(skip.position, table):
+        return skip
+    return _at_the_end(progress, skip, table, item, None)
 
 
 def _current(progress: Progress, stop: StoppedPartition, record: LogRecord) -> TableProgress | None:

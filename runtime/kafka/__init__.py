@@ -5,13 +5,14 @@ The only package that imports confluent_kafka. Every error leaves it as a `LogEr
 """
 
 from runtime.kafka.admin import Admin, TopicDescription, TopicSpec
-from runtime.kafka.client import LogRecord, Partition
+from runtime.kafka.client import Damaged, LogRecord, Partition
 from runtime.kafka.group import Group
 from runtime.kafka.reading import TailReader, read_all
 from runtime.kafka.transactions import RecordTooLarge, Transactions
 
 __all__ = [
     "Admin",
+    "Damaged",
     "Group",
     "LogRecord",
     "Partition",

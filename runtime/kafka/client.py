@@ -119,6 +119,27 @@ _UNKNOWN_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOW
 _MOVING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 
 
+_DAMAGED = frozenset({KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION})
+
+
+class Damaged(ContractError):
+    """What the broker keeps is not what was written: a checksum is wrong. It is one of some records in a row."""
+
+
+def damage_in(message: Message) -> Damaged | None:
+    """That there is damage, when a message that is an error says so.
+
+    The client goes astray after it: nothing more of the partition may be polled from there.
+    """
+    error = message.error()
+    if error is None or error.code() not in _DAMAGED:
+        return None
+    return Damaged(
+        f"{position_of(message)}: damaged where the broker keeps it (its checksum is wrong)",
+        hint="see the disk and the memory of the broker; put the partition back from a replica or a copy",
+    )
+
+
 class LeaderMoves(LogError):
     """A partition has no leader just now, or another than a moment ago; asking again helps."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from runtime.kafka.client import (
     DEFAULT_MAX_MESSAGE_BYTES,
@@ -18,6 +18,7 @@ from runtime.kafka.client import (
     Partition,
     Reasons,
     configuration,
+    damage_in,
     explain,
     log,
     position_of,
@@ -165,7 +166,8 @@ class Group:
         Raises:
             LogError: an offset that the log does not have, a missing topic or right.
             Fenced: another member has this one's `group.instance.id`.
-            Poisoned: a record that is not ours; the next call gives the one after it.
+            Poisoned: a record that is not ours, and the next call gives the one after it; or records are damaged, and
+                the partition must be paused.
         """
         message = self._consumer.poll(timeout_s)
         if message is None:
@@ -176,6 +178,10 @@ class Group:
                 return record_of(message)
             except ContractError as poison:
                 raise Poisoned(position_of(message), poison) from None
+        if self._is_of_paused(message):
+            return None  # it tells of what came before the pause; damage leads the client astray
+        if (damage := damage_in(message)) is not None:
+            raise Poisoned(position_of(message), damage)
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise LogError(
                 f"{message.topic()}-{message.partition()}: the log does not have the offset that the target expects",
@@ -192,6 +198,10 @@ class Group:
             )
         where = f"topic {message.topic()}" if message.topic() else f"group {self._group}"
         raise explain(error, where, self._reasons)
+
+    def _is_of_paused(self, message: Message) -> bool:
+        topic, number = message.topic(), message.partition()
+        return topic is not None and number is not None and Partition(topic, number) in self._paused
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Deliver nothing of them until `resume`; what was fetched already is dropped and comes again."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from runtime.kafka.admin import Admin
 from runtime.kafka.client import (
     DEFAULT_MAX_MESSAGE_BYTES,
+    Damaged,
     LogRecord,
     Reasons,
     configuration,
+    damage_in,
     explain,
     position_of,
     reading_properties,
@@ -56,7 +59,7 @@ def read_all(
 
     Raises:
         LogError: a record of another log than `log`, or the brokers do not answer.
-        ContractError: a record that is not ours.
+        ContractError: a record that is not ours, or damaged.
     """
     admin = Admin(settings)
     if not admin.exists(topic):
@@ -82,7 +85,7 @@ def read_all(
             elif error.code() == KafkaError._PARTITION_EOF:
                 unfinished.discard(message.partition() or 0)
             elif error.code() not in _INFORMATIONAL:
-                raise explain(error, f"topic {topic}", reasons)
+                raise damage_in(message) or explain(error, f"topic {topic}", reasons)
     finally:
         consumer.close()
 
@@ -94,6 +97,7 @@ def first_from(settings: KafkaSettings, start: Position) -> tuple[Position, LogR
 
     Raises:
         LogError: the brokers do not answer.
+        Damaged: nobody can say what stands there.
     """
     admin = Admin(settings)
     end = admin.end_offsets(start.topic).get(start.partition, 0)
@@ -116,9 +120,26 @@ def first_from(settings: KafkaSettings, start: Position) -> tuple[Position, LogR
             if error.code() == KafkaError._PARTITION_EOF:
                 return None
             if error.code() not in _INFORMATIONAL:
-                raise explain(error, f"topic {start.topic}", reasons)
+                raise damage_in(message) or explain(error, f"topic {start.topic}", reasons)
     finally:
         consumer.close()
+
+
+def end_of_damage(settings: KafkaSettings, start: Position) -> Position:
+    """Where the log can be read again after a damaged record: the records around it were written, and are lost, with it.
+
+    Raises:
+        LogError: the brokers do not answer.
+    """
+    end = Admin(settings).end_offsets(start.topic).get(start.partition, 0)
+    for offset in range(start.offset + 1, end):
+        position = replace(start, offset=offset)
+        try:
+            first_from(settings, position)
+        except Damaged:
+            continue
+        return position
+    return replace(start, offset=max(end, start.offset + 1))
 
 
 def foreign_log(record: LogRecord, expected: str) -> LogError:
@@ -169,7 +190,7 @@ class TailReader:
         if error.code() == KafkaError._PARTITION_EOF:
             self._at_end = True
         elif error.code() not in _INFORMATIONAL:
-            raise explain(error, f"topic {self._topic}", self._reasons)
+            raise damage_in(message) or explain(error, f"topic {self._topic}", self._reasons)
         return None
 
     def close(self) -> None:
