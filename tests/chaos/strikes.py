@@ -146,9 +146,14 @@ class Striker:
         return True
 
     def _second_producer(self, event: Event) -> bool:
-        if _victim(lambda: self.fleet.living_producers, event.whom) is None:
+        """The first stands still until the second has begun: it would be done before, on a machine that has much to do."""
+        first = _victim(lambda: self.fleet.living_producers, event.whom)
+        if first is None or not first.send(signal.SIGSTOP):
             return False
-        self.fleet.end_producer(self.fleet.spawn_producer())
+        second = self.fleet.spawn_producer()
+        wait_until(lambda: second.has_begun or not second.is_alive, INTERLOPER_STAYS_S)
+        first.send(signal.SIGCONT)
+        self.fleet.end_producer(second)
         return True
 
     def _same_identity(self, event: Event) -> bool:
