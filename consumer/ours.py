@@ -11,6 +11,9 @@ from schemas.errors import Refused
 from schemas.mapping import TableMapping
 from schemas.sql import quote_ident
 
+# Without the log too, because its earlier generations would build the old tables again.
+BUILD_ANEW = "`consumer rollback` and `producer drop-log`, then `producer snapshot` and `consumer run` build it anew"
+
 
 def see_ours(target: Target) -> None:
     """Compare each table with what is to be written into it; say everything at once.
@@ -25,7 +28,7 @@ def see_ours(target: Target) -> None:
     if problems:
         raise Refused(
             f'schema "{target.schema}" was built from another catalogue:\n  ' + "\n  ".join(problems),
-            hint="`consumer rollback`, then `consumer run` builds it anew from the log",
+            hint=BUILD_ANEW,
         )
 
 

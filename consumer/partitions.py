@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from psycopg import errors
 
+from consumer.ours import BUILD_ANEW
 from consumer.target import Target, relation_exists
 from schemas import definitions
 from schemas.catalogue import Table
@@ -45,5 +46,5 @@ def see_partitions(target: Target) -> None:
 def _other_partitions(target: Target, table: Table) -> Refused:
     return Refused(
         f'schema "{target.schema}": "{table.name}" is partitioned otherwise than in the source by now',
-        hint="`consumer rollback`, then `consumer run` builds it anew from the log; or change its partitions by hand",
+        hint=f"{BUILD_ANEW}; or change its partitions by hand",
     )

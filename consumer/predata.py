@@ -13,7 +13,7 @@ import psycopg
 from psycopg import errors
 
 from consumer.aside import drop_secondary, leave_parents, open_identities, plain_key
-from consumer.ours import see_ours
+from consumer.ours import BUILD_ANEW, see_ours
 from consumer.own_parts import drop_own_parts
 from consumer.partitions import make_partitions, see_partitions
 from consumer.target import Target, is_empty, relation_exists, relations
@@ -66,6 +66,12 @@ def pre_data(target: Target, report: Report) -> Mapping[str, bool]:
             see_theirs(connection, target.schema, target.catalogue, target.mappings, empty)
         open_identities(target, *target.catalogue.tables)
         return {item.name: item.name not in before or is_empty(target, item) for item in target.catalogue.tables}
+    except (errors.DuplicateTable, errors.DuplicateObject) as error:
+        # a table renamed at the source, whose key kept its name; its message names things, no values
+        raise Refused(
+            f'schema "{target.schema}" was built from another catalogue: {error.diag.message_primary}',
+            hint=BUILD_ANEW,
+        ) from None
     except psycopg.Error as error:
         if is_transient(error):
             raise

@@ -130,3 +130,22 @@ def test_names_that_mean_something_of_postgresqls_own_need_others(
 
         tenant("validator", "reconcile")
         assert tenant.target("SELECT oid, relname, way::text FROM public_pg_class") == [(1, "a", "down")]
+
+
+def test_a_table_renamed_at_the_source_is_refused_with_the_way_out(
+    server_url: str, bootstrap: str, tmp_path: Path, prefix: str
+) -> None:
+    with moved(server_url, bootstrap, tmp_path, prefix, "CREATE TABLE old (id int PRIMARY KEY)") as tenant:
+        tenant.load()
+        tenant.source("ALTER TABLE old RENAME TO new; INSERT INTO new VALUES (1)")
+        tenant("producer", "snapshot")
+
+        refused = tenant.load(code=4).stderr
+        assert 'was built from another catalogue: relation "old_pkey" already exists' in refused
+        assert "consumer rollback" in refused
+
+        tenant("consumer", "rollback", "--yes")
+        tenant("producer", "drop-log", "--yes")
+        tenant("producer", "snapshot")
+        tenant.load()
+        assert tenant.target("SELECT id FROM new") == [(1,)]
