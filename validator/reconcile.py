@@ -30,6 +30,7 @@ from schemas.migration import Migration
 from schemas.nearest import did_you_mean
 from schemas.repair import RepairPlan
 from validator import report as reports
+from validator.access import read_strangers
 from validator.as_of import LogLook, not_applied
 from validator.decrypt import Decryption
 from validator.fail_on import Failure, narrowed
@@ -180,16 +181,16 @@ class Reconciliation:
         mappings = {table.name: table_mapping(table, self.migration) for table in catalogue.tables}
         self._see_keyring(mappings)
         found = self._generation(target)
-        self._add(found)
         if found.verdict is Verdict.INCONCLUSIVE:
+            self._add(found)
             return  # rows of a load that goes on prove nothing
         self._warn_of_digest()
         survey = read_survey(target.first, [self.migration.schema_], side="target")
+        self._add(replace(found, notes=(*found.notes, *self._strangers(target, survey))))
         self._try_keyring(target, mappings, survey)
         if Layer.ORGANIZATION in self.options.layers:
             self._add(look_at_organization(target.first, self.migration, self.keyring, self.environment))
         if any(layer not in WHOLE for layer in self.options.layers):
-            self._warn_of_strangers(survey)
             self._look_at_tables(catalogue, mappings, survey, source, target)
 
     def _generation(self, target: Readers) -> Finding:
@@ -209,7 +210,6 @@ class Reconciliation:
             self._add(found)
             return
         control = read_control(self.kafka, self.migration.log.prefix, self.migration.tenant, self.keyring)
-        self._add(replace(found, unknown=(*found.unknown, *not_applied(control, self._progress))))
         catalogue = published_catalogue(control, self._progress)
         self._tables = tuple(table.name for table in catalogue.tables)
         self._request = self._checked_request()
@@ -219,7 +219,8 @@ class Reconciliation:
         if Layer.ORGANIZATION in self.options.layers:
             self._add(look_at_organization(target.first, self.migration, self.keyring, self.environment))
         survey = read_survey(target.first, [self.migration.schema_], side="target")
-        self._warn_of_strangers(survey)
+        unknown = (*found.unknown, *not_applied(control, self._progress))
+        self._add(replace(found, unknown=unknown, notes=(*found.notes, *self._strangers(target, survey))))
         asked = [table for table in catalogue.tables if table.name in self._request.tables]
         with (
             Decryption(target.moment, self.keyring, self.migration.tenant, self.options.jobs) as decryption,
@@ -285,12 +286,10 @@ class Reconciliation:
                 Notice("the migration has changed since it was loaded; the target is compared with what it says now")
             )
 
-    def _warn_of_strangers(self, survey: Survey) -> None:
-        strangers = sorted({table.name for table in survey.tables} - set(self._tables))
-        if strangers:
-            self.report_fact(
-                Notice(f"the tenant's schema has tables that the migration does not name: {', '.join(strangers)}")
-            )
+    def _strangers(self, target: Readers, survey: Survey) -> tuple[str, ...]:
+        known = {*self._tables, *(part.name for table in survey.tables for part in table.partitions)}
+        strangers = read_strangers(target.first, self.migration.schema_, known)
+        return (f"in the tenant's schema, and not looked at: {', '.join(strangers)}",) if strangers else ()
 
     def _look_at_tables(
         self,

@@ -8,31 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from schemas.catalogue import Catalogue, Column, Constraint, Index, Key, Partition, Table, UserType
+from schemas.catalogue import Catalogue, Column, Constraint, Key, Partition, Table, UserType
 from schemas.deferred import constraint_of
 from schemas.mapping import ColumnMapping, TableMapping, Treatment
+from validator.sequences import SequenceState, sequence_problems
+from validator.surplus import is_guard, method, surplus_constraints, surplus_indexes, without_state
 from validator.verdict import Difference, Finding, Kind, Layer
 
 _NOT_VALIDATED = "is NOT VALID in the target, at the source it is valid"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceState:
-    """A sequence of the target and the last value, in its direction, of the column that it fills."""
-
-    column: str
-    next_value: int
-    last_there: int | None  # the largest value, or the smallest when it counts down
-    is_descending: bool = False
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether the next insert would take a value that a row already has, or has passed."""
-        if self.last_there is None:
-            return False
-        return self.next_value >= self.last_there if self.is_descending else self.next_value <= self.last_there
 
 
 def compare_schema(
@@ -41,13 +26,14 @@ def compare_schema(
     *,
     types: Sequence[str] = (),
     sequences: Sequence[SequenceState] = (),
+    added_types: Mapping[str, str] | None = None,
     is_theirs: bool = False,
 ) -> Finding:
     """Everything that differs in the definition of one table.
 
     In a schema that somebody else made (`is_theirs`) there may be more columns, and constraints may
-    be deferrable. `types` are differences of user-defined types that the table's columns have. `target` is
-    None when the table is not there.
+    be deferrable. `types` are differences of user-defined types that the table's columns have, `added_types`
+    what the server calls the types of added columns. `target` is None when the table is not there.
     """
     table = mapping.table
     problems: list[tuple[str, str]] = [("", text) for text in types]
@@ -57,19 +43,15 @@ def compare_schema(
         if not is_theirs:
             problems += _shape(table, target)
             problems += _own_parts(mapping, target)
+            problems += _order(table, target)
+            problems += [("", text) for text in surplus_constraints(mapping, target)]
         problems += _columns(mapping, target, is_theirs=is_theirs)
         problems += _keys(mapping, target, _at_once if is_theirs else str)
-        problems += _foreign_keys(table, target, _at_once if is_theirs else _without_state)
+        problems += _foreign_keys(table, target, _at_once if is_theirs else without_state)
         problems += _checks(mapping, target)
         problems += _indexes(mapping, target, is_theirs=is_theirs)
-        problems += [
-            (
-                state.column,
-                f"the sequence is behind: next value {state.next_value}, last value of a row {state.last_there}",
-            )
-            for state in sequences
-            if state.is_behind
-        ]
+        problems += _added(mapping, target, added_types or {})
+        problems += [(state.column, state.problem) for state in sequences if state.is_behind]
     there = len(table.columns) + len(mapping.added) + 1 + len(table.uniques) + len(table.foreign_keys)
     there += (
         len(table.checks)
@@ -94,7 +76,7 @@ def compare_schema(
             )
             for column, detail in problems
         ),
-        notes=tuple(_notes(mapping, target)),
+        notes=tuple(_notes(mapping, target, is_theirs=is_theirs)),
     )
 
 
@@ -105,11 +87,8 @@ def changed_types(
 
     An enum that somebody else made may have more labels, the source's in their order.
     """
-    named = {_bare(column.type) for column in table.columns}
     problems = []
-    for item in source.types:
-        if item.name not in named and f'"{item.name}"' not in named:
-            continue
+    for item in _types_of(source, table):
         found = target.get(item.name)
         if found is None:
             problems.append(f'type "{item.name}" is missing')
@@ -122,12 +101,19 @@ def changed_types(
     return tuple(problems)
 
 
+def _types_of(source: Catalogue, table: Table) -> list[UserType]:
+    """The user-defined types that a table's columns have, and those that these are made of."""
+    texts = [column.type for column in table.columns]
+    found: list[UserType] = []
+    for item in reversed(source.types):  # each after those it is made of
+        if any(mentions(text, {item.name}) for text in texts):
+            found.append(item)
+            texts.append(item.definition if not item.labels else "")
+    return found[::-1]
+
+
 def _labels(found: UserType, item: UserType, *, is_theirs: bool) -> tuple[str, ...]:
     return tuple(label for label in found.labels if not is_theirs or label in item.labels)
-
-
-def _bare(type_: str) -> str:
-    return type_.removesuffix("[]")
 
 
 def _shape(table: Table, target: Table) -> Iterator[tuple[str, str]]:
@@ -181,9 +167,6 @@ def _columns(mapping: TableMapping, target: Table, *, is_theirs: bool) -> Iterat
         if column.name in mapping.left_out:
             there = replace(there, default=column.default)
         yield from _column(column, treated.get(column.name), there, is_theirs=is_theirs)
-    for added in mapping.added:
-        if added.name not in found:
-            yield added.name, "the added column is missing"
     moved = found.get(mapping.migrated_at)
     if moved is None:
         yield mapping.migrated_at, "the column that shows the instant of a row is missing"
@@ -194,6 +177,23 @@ def _columns(mapping: TableMapping, target: Table, *, is_theirs: bool) -> Iterat
         yield name, "a column that neither the source nor the migration has"
 
 
+def _order(table: Table, target: Table) -> Iterator[tuple[str, str]]:
+    """Columns of the source stand in its order: what inserts without naming them would exchange values."""
+    wanted = [column.name for column in table.columns]
+    found = [column.name for column in target.columns if column.name in wanted]
+    if found != [name for name in wanted if name in found]:
+        yield "", f"its columns stand in another order than at the source: {', '.join(found)}"
+
+
+def _added(mapping: TableMapping, target: Table, types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    found = {column.name: column for column in target.columns}
+    for added in mapping.added:
+        if added.name not in found:
+            yield added.name, "the added column is missing"
+        elif types.get(added.name, found[added.name].type) != found[added.name].type:
+            yield added.name, f"type is {found[added.name].type}, must be {types[added.name]}"
+
+
 def _column(
     column: Column, treated: ColumnMapping | None, found: Column, *, is_theirs: bool
 ) -> Iterator[tuple[str, str]]:
@@ -202,11 +202,14 @@ def _column(
         yield column.name, f"type is {found.type}, must be {expected_type}"
     if found.not_null != column.not_null:
         yield column.name, f"is {'' if found.not_null else 'not '}NOT NULL, must {'' if column.not_null else 'not '}be"
+    is_clear = treated is None or treated.treatment is Treatment.CLEAR
+    if is_clear and found.collation != column.collation:
+        yield column.name, f"collation is {found.collation or 'default'}, must be {column.collation or 'default'}"
     if column.generated is not None or found.generated is not None:
         if column.generated != found.generated:
             yield column.name, "is generated otherwise than at the source"
         return
-    if treated is not None and treated.treatment is not Treatment.CLEAR:
+    if not is_clear:
         if found.default is not None:
             yield column.name, "has a default, which would be a value of the wrong kind"
         return
@@ -214,8 +217,8 @@ def _column(
         yield column.name, f"identity is {found.identity or 'none'}, must be {column.identity or 'none'}"
     elif found.default != column.default:
         yield column.name, "the default differs from the source's" if found.default else "the default is missing"
-    if found.collation != column.collation:
-        yield column.name, f"collation is {found.collation or 'default'}, must be {column.collation or 'default'}"
+    if not is_theirs:
+        yield from ((column.name, problem) for problem in sequence_problems(column, found))
 
 
 def _keys(mapping: TableMapping, target: Table, text: Callable[[str], str]) -> Iterator[tuple[str, str]]:
@@ -225,12 +228,12 @@ def _keys(mapping: TableMapping, target: Table, text: Callable[[str], str]) -> I
         if found is None or found.columns != wanted_key.columns:
             there_is = ", ".join(found.columns) if found else "none"
             yield "", f"the primary key is ({there_is}), must be ({', '.join(wanted_key.columns)})"
-        elif text(found.definition) != text(wanted_key.definition):
+        elif text(found.definition) not in (text(wanted_key.definition), _at_once(wanted_key.definition)):
             yield "", f"the primary key is {text(found.definition)}, must be {text(wanted_key.definition)}"
     changed = {column.name for column in mapping.columns if column.treatment is not Treatment.CLEAR}
     there = {text(key.definition) for key in target.uniques} | {text(item.definition) for item in target.exclusions}
-    wanted: list[Key | Constraint] = [*table.uniques, *table.exclusions]
-    for item in wanted:
+    asked: list[Key | Constraint] = [*table.uniques, *table.exclusions]
+    for item in asked:
         if text(item.definition) not in there and not mentions(item.definition, changed):
             yield "", f'constraint "{item.name}" is missing: {item.definition}'
 
@@ -240,47 +243,45 @@ def _foreign_keys(table: Table, target: Table, text: Callable[[str], str]) -> It
     for key in table.foreign_keys:
         found = there.get(text(key.definition))
         if found is None:
-            yield "", f'foreign key "{key.name}" is missing: {_without_state(key.definition)}'
+            yield "", f'foreign key "{key.name}" is missing: {without_state(key.definition)}'
         elif key.validated and not found.validated:
             yield "", f'foreign key "{key.name}" {_NOT_VALIDATED}'
 
 
 def _checks(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]]:
     changed = {column.name for column in mapping.columns if column.treatment is not Treatment.CLEAR}
-    there = {_without_state(check.definition): check for check in target.checks}
+    there = {without_state(check.definition): check for check in target.checks}
     for check in mapping.table.checks:
         if mentions(check.definition, changed):
             continue
-        found = there.get(_without_state(check.definition))
+        found = there.get(without_state(check.definition))
         if found is None:
             yield "", f'check "{check.name}" is missing'
         elif check.validated and not found.validated:
             yield "", f'check "{check.name}" is not validated, at the source it is'
     for column in mapping.columns:
-        if column.treatment is Treatment.ENCRYPT and not any(
-            mentions(text, {column.name}) and "get_byte" in text and "254" in text for text in there
-        ):
+        if column.treatment is Treatment.ENCRYPT and not any(is_guard(text, column.name) for text in there):
             yield column.name, "no check keeps plaintext out of this encrypted column"
 
 
 def _indexes(mapping: TableMapping, target: Table, *, is_theirs: bool) -> Iterator[tuple[str, str]]:
     encrypted = {column.name for column in mapping.columns if column.treatment is Treatment.ENCRYPT}
-    there = {(index.unique, _method(index)) for index in target.indexes}
+    there = {(index.unique, method(index.definition)) for index in target.indexes}
     waiting = {_at_once(definition) for definition in _definitions(target)}
     for index in mapping.table.indexes:
-        if mentions(_method(index), encrypted) or encrypted.intersection(index.columns):
+        if mentions(method(index.definition), encrypted) or encrypted.intersection(index.columns):
             continue
         if is_theirs and index.unique and constraint_of(index) in waiting:
             continue
-        if (index.unique, _method(index)) not in there:
-            yield "", f'{"unique " if index.unique else ""}index "{index.name}" is missing: {_method(index)}'
+        if (index.unique, method(index.definition)) not in there:
+            yield "", f'{"unique " if index.unique else ""}index "{index.name}" is missing: {method(index.definition)}'
 
 
 def _definitions(target: Table) -> tuple[str, ...]:
     return (*(item.definition for item in target.uniques), *(item.definition for item in target.exclusions))
 
 
-def _notes(mapping: TableMapping, target: Table | None) -> Iterator[str]:
+def _notes(mapping: TableMapping, target: Table | None, *, is_theirs: bool) -> Iterator[str]:
     """Definitions that the migration makes meaningless: said, not held against the target."""
     if target is None:
         return
@@ -288,26 +289,19 @@ def _notes(mapping: TableMapping, target: Table | None) -> Iterator[str]:
     table = mapping.table
     items: list[Key | Constraint] = [*table.uniques, *table.exclusions, *table.checks]
     left = [item.name for item in items if mentions(item.definition, changed)]
-    left += [index.name for index in table.indexes if mentions(_method(index), changed)]
+    left += [index.name for index in table.indexes if mentions(method(index.definition), changed)]
     if mapping.left_out:
         reasons = ", ".join(f'"{name}" ({reason})' for name, reason in mapping.left_out.items())
         yield f"left out by the migration: {reasons}"
     if left:
         yield f"left out, because their columns are encrypted or transformed: {', '.join(sorted(left))}"
-
-
-def _method(index: Index) -> str:
-    """What follows USING: the name, the schema and the table are not part of what an index means."""
-    return index.definition.partition(" USING ")[2]
-
-
-def _without_state(definition: str) -> str:
-    return re.sub(r"\s+NOT VALID\s*$", "", definition)
+    if not is_theirs and (more := surplus_indexes(mapping, target)):
+        yield f"indexes in the target only: {', '.join(more)}"
 
 
 def _at_once(definition: str) -> str:
     """A constraint without when it is looked at, which whoever made the schema decides."""
-    return re.sub(r"( DEFERRABLE)?( INITIALLY DEFERRED)?\s*$", "", _without_state(definition))
+    return re.sub(r"( DEFERRABLE)?( INITIALLY DEFERRED)?\s*$", "", without_state(definition))
 
 
 def mentions(definition: str, columns: Iterable[str]) -> bool:

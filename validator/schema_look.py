@@ -12,9 +12,9 @@ from runtime.progress import Progress
 from runtime.survey import Survey
 from schemas.catalogue import Catalogue, Table, TypeKind, UserType
 from schemas.mapping import TableMapping
-from schemas.sql import quote_ident, quote_literal, quote_qualified
 from validator.access import Access, read_access
-from validator.schema import SequenceState, changed_types, compare_schema
+from validator.schema import changed_types, compare_schema
+from validator.sequences import read_sequences
 from validator.sides import named_errors
 from validator.verdict import TABLE_LAYERS, Difference, Finding, Kind, Layer
 
@@ -35,8 +35,15 @@ class SchemaLook:
         found = self.targets.get(mapping.table.name)
         is_theirs = self.progress is not None and not self.progress.tenant.made_schema
         types = changed_types(self.catalogue, self._types, mapping.table, is_theirs=is_theirs)
-        sequences = _sequences(target, found, self.schema) if found is not None else []
-        finding = compare_schema(mapping, found, types=types, sequences=sequences, is_theirs=is_theirs)
+        sequences = read_sequences(target, found, self.schema) if found is not None else []
+        finding = compare_schema(
+            mapping,
+            found,
+            types=types,
+            sequences=sequences,
+            added_types=_added_types(target, mapping),
+            is_theirs=is_theirs,
+        )
         if found is not None and not is_theirs:
             finding = _with_access(finding, read_access(target, self.schema, found.name, self.grant_to), self.grant_to)
         return replace(finding, seconds=time.monotonic() - began)
@@ -89,28 +96,17 @@ def nothing_there(table: str, asked: tuple[Layer, ...]) -> list[Finding]:
     ]
 
 
-def _sequences(target: Connection, table: Table, schema: str) -> list[SequenceState]:
-    """Each sequence that fills a column, and the last value there in its direction; none that goes round."""
-    found: list[SequenceState] = []
-    relation = quote_qualified(schema, table.name)
-    for column in table.columns:
-        if not column.sequence:
-            continue
-        sequence = f"pg_get_serial_sequence({quote_literal(relation)}, {quote_literal(column.name)})"
-        with named_errors("target", f'{table.name}: sequence of "{column.name}"'):
-            named = target.execute(f"SELECT {sequence}".encode()).fetchone()
-            if named is None or named[0] is None:
-                continue
-            name = quote_ident(column.name)
-            row = target.execute(
-                f"""
-                SELECT s.last_value + CASE WHEN s.is_called THEN q.seqincrement ELSE 0 END, q.seqincrement < 0,
-                       (SELECT CASE WHEN q.seqincrement < 0 THEN min({name}) ELSE max({name}) END
-                        FROM {table.only}{relation} WHERE {name} BETWEEN q.seqmin AND q.seqmax)
-                FROM {named[0]} s, pg_sequence q
-                WHERE q.seqrelid = {quote_literal(named[0])}::regclass AND NOT q.seqcycle
-                """.encode()
-            ).fetchone()
-        if row is not None:
-            found.append(SequenceState(column=column.name, next_value=row[0], is_descending=row[1], last_there=row[2]))
-    return found
+def _added_types(target: Connection, mapping: TableMapping) -> dict[str, str]:
+    """What the server calls the types of added columns, as the migration names them."""
+    if not mapping.added:
+        return {}
+    nothing = ", ".join(f"NULL::{added.type}" for added in mapping.added)
+    with named_errors("target", f"{mapping.table.name}: types of added columns"):
+        result = target.execute(f"SELECT {nothing} LIMIT 0".encode()).pgresult
+        assert result is not None
+        places = range(len(mapping.added))
+        asked = [result.ftype(place) for place in places], [result.fmod(place) for place in places]
+        rows = target.execute(
+            "SELECT format_type(t, m) FROM unnest(%s::oid[], %s::int[]) WITH ORDINALITY AS x(t, m, n) ORDER BY n", asked
+        )
+        return {added.name: row[0] for added, row in zip(mapping.added, rows, strict=True)}
