@@ -169,7 +169,9 @@ class LogLook:
         return findings
 
     def _published(self, state: LogState) -> Finding:
-        finding = look_at_published(self.progress, state.plan.name, state.log.readings[-1].finished.rows)
+        finding = look_at_published(
+            self.progress, state.plan.name, state.log.readings[-1].finished.rows, self.quarantine
+        )
         return with_instants(
             finding, state.target, state.plan, progress=self.progress, digest=self.digest, most=self.options.most
         )
@@ -189,6 +191,7 @@ class LogLook:
                 seconds=0,
                 is_equal=is_equal,
                 named=named,
+                notes=plan.not_compared,
             )
         if not plan.sealed:
             return Finding(

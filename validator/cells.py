@@ -74,6 +74,7 @@ class OpenedRow:
     bound: Cells
     opened: Cells
     undecryptable: tuple[str, ...] = ()
+    part: int = 0  # what the query's `part` says of the row
 
     @property
     def digest(self) -> bytes:
@@ -90,8 +91,8 @@ class Opener:
         self._plan = plan
         self._ciphers: dict[tuple[str, int], Any] = {}
 
-    def open(self, rows: Sequence[Sequence[Any]], bound: int) -> list[OpenedRow]:
-        """Rows of `bound` clear cells and then the ciphertexts, in the plan's order."""
+    def open(self, rows: Sequence[Sequence[Any]], bound: int, *, has_part: bool = False) -> list[OpenedRow]:
+        """Rows of `bound` clear cells and then the ciphertexts, in the plan's order; last the part, if they have one."""
         contexts = row_contexts(row[: len(self._plan.key)] for row in rows)
         columns = [
             self._column(sealed, [row[bound + place] for row in rows], contexts)
@@ -104,7 +105,7 @@ class Opener:
             if _FAILED in cells and any(cell is _FAILED for cell in cells):
                 pairs = zip(self._plan.sealed, cells, strict=True)
                 failed = tuple(sealed.name for sealed, cell in pairs if cell is _FAILED)
-            opened.append(OpenedRow(tuple(row[:bound]), cells, failed))
+            opened.append(OpenedRow(tuple(row[:bound]), cells, failed, row[-1] if has_part else 0))
         return opened
 
     def _column(self, sealed: Sealed, cells: Sequence[bytes | None], contexts: Sequence[bytes]) -> list[str | None]:
@@ -200,12 +201,23 @@ def decrypt_rows(connection: Connection, plan: TablePlan, part: Part, keyring: K
 
 
 def opened_rows(
-    connection: Connection, plan: TablePlan, keyring: Keyring, tenant: str, *, where: str = "true", order: str = ""
+    connection: Connection,
+    plan: TablePlan,
+    keyring: Keyring,
+    tenant: str,
+    *,
+    where: str = "true",
+    order: str = "",
+    part: str = "",
 ) -> Iterator[OpenedRow]:
-    """Rows of the target that have an encrypted cell, decrypted; a few thousand, or a few megabytes, in memory at a time."""
+    """Rows of the target that have an encrypted cell, decrypted; a few thousand, or a few megabytes, in memory at a time.
+
+    `part` is SQL for a number that each row then carries.
+    """
     opener = Opener(keyring, tenant, plan)
     bound = len(plan.bound)
     columns = [*(cell.target for cell in plan.bound), *(sealed.cell for sealed in plan.sealed)]
+    columns += [part] if part else []
     query = (
         f"COPY (SELECT {', '.join(columns)} FROM {plan.relation('target')} t"
         f" WHERE {plan.has_sealed} AND {where}{order}) TO STDOUT (FORMAT binary)"
@@ -215,13 +227,13 @@ def opened_rows(
         connection.cursor() as cursor,
         cursor.copy(query.encode()) as copy,
     ):
-        copy.set_types(["text"] * bound + ["bytea"] * len(plan.sealed))
+        copy.set_types(["text"] * bound + ["bytea"] * len(plan.sealed) + ["int4"] * bool(part))
         waiting: list[tuple[Any, ...]] = []
         size = 0
         for row in copy.rows():
             waiting.append(row)
-            size += sum(len(cell) for cell in row if cell is not None)
+            size += sum(len(cell) for cell in row[: bound + len(plan.sealed)] if cell is not None)
             if len(waiting) >= _ROWS or size >= _BYTES:
-                yield from opener.open(waiting, bound)
+                yield from opener.open(waiting, bound, has_part=bool(part))
                 waiting, size = [], 0
-        yield from opener.open(waiting, bound)
+        yield from opener.open(waiting, bound, has_part=bool(part))

@@ -1,9 +1,9 @@
 """From "the sums differ" to the rows that differ, in bounded memory whatever the table's size.
 
-Rows fall into buckets by the fingerprint of their key, alike on both sides; buckets are a
-partition of everything by construction, so no row can lie outside of all ranges and no order of
-any collation is needed. One pass adds up each bucket; rows of those that differ are then read
-bucket by bucket and compared as multisets.
+Rows fall into parts, alike on both sides: ranges of their key (`ranges`), or buckets by its
+fingerprint where the other side is the log or there is no key. Either is a partition of everything
+by construction, so no row can lie outside of all of them. One pass adds up each part; rows of those
+that differ are then read and compared as multisets, a few at a time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from runtime.postgres import Connection, Side
 from schemas.canonical import fingerprint, fingerprint_sql, halves, sums_sql
 from validator.cells import opened_rows
 from validator.plan import TablePlan
+from validator.ranges import Ranges
 from validator.scan import Sums
 from validator.sides import named_errors
 from validator.verdict import Kind
@@ -63,6 +64,11 @@ def bucket_sql(digest: str) -> str:
     return f"(get_byte({digest}, 0) * 16 + get_byte({digest}, 1) / 16)"
 
 
+def _within(range_: str, key: str) -> str:
+    """SQL: a row's place within the ranges, each cut again by the key's fingerprint, however large it is."""
+    return f"({range_} * 256 + get_byte({key}, 0))"
+
+
 @dataclass(frozen=True, slots=True)
 class InSql:
     """Fingerprints that the server makes: clear cells of both sides, or key and plaintext at the source."""
@@ -72,31 +78,43 @@ class InSql:
     side: Side
     texts: tuple[str, ...]
     where: str = "true"
+    ranges: Ranges | None = None  # the same on both sides; else buckets
 
-    def _from(self) -> str:
+    def _from(self, where: str = "true") -> str:
         keys = [getattr(cell, self.side) for cell in self.plan.key]
         named = fingerprint_sql(keys) if keys else "NULL::bytea"
         listed = ", ".join(f"{text} AS k{number}" for number, text in enumerate(keys))
+        range_ = f", {self.ranges.number(self.side)} AS r" if self.ranges is not None else ""
         return (
-            f"(SELECT {fingerprint_sql(list(self.texts))} AS f, {named} AS k{', ' + listed if listed else ''}"
-            f" FROM {self.plan.relation(self.side)} t WHERE {self.where} OFFSET 0) q"
+            f"(SELECT {fingerprint_sql(list(self.texts))} AS f, {named} AS k{', ' + listed if listed else ''}{range_}"
+            f" FROM {self.plan.relation(self.side)} t WHERE {self.where} AND {where} OFFSET 0) q"
         )
 
     def buckets(self) -> dict[int, Sums]:
         """One pass over the table."""
-        query = f"SELECT {bucket_sql('coalesce(k, f)')}, count(*), {', '.join(sums_sql('f'))} FROM {self._from()} GROUP BY 1"
+        if self.ranges is None:
+            part, among = bucket_sql("coalesce(k, f)"), self._from()
+        else:
+            part = "r"
+            among = (
+                f"(SELECT {fingerprint_sql(list(self.texts))} AS f, {self.ranges.number(self.side)} AS r"
+                f" FROM {self.plan.relation(self.side)} t WHERE {self.where} OFFSET 0) q"
+            )
+        query = f"SELECT {part}, count(*), {', '.join(sums_sql('f'))} FROM {among} GROUP BY 1"
         with named_errors(self.side, f"{self.plan.name}: fingerprints of the {self.side}"):
             rows = self.connection.execute(query.encode()).fetchall()
         return {row[0]: Sums(row[1], int(row[2]), int(row[3])) for row in rows}
 
     def rows(self, buckets: Collection[int]) -> Iterator[Row]:
-        """Rows of some buckets, sorted by the server."""
+        """Rows of some parts, sorted by the server."""
         listed = "".join(f", k{number}" for number in range(len(self.plan.key)))
-        bucket = bucket_sql("coalesce(k, f)")
-        query = (
-            f"COPY (SELECT {bucket}, f{listed} FROM {self._from()}"
-            f" WHERE {bucket} = ANY ('{{{','.join(map(str, sorted(buckets)))}}}') ORDER BY 1) TO STDOUT (FORMAT binary)"
-        )
+        if self.ranges is None:
+            place = bucket_sql("coalesce(k, f)")
+            chosen = f"{self._from()} WHERE {place} = ANY ('{{{','.join(map(str, sorted(buckets)))}}}')"
+        else:
+            place = _within("r", "k")
+            chosen = self._from(self.ranges.holds(self.side, buckets))
+        query = f"COPY (SELECT {place}, f{listed} FROM {chosen} ORDER BY 1) TO STDOUT (FORMAT binary)"
         with (
             named_errors(self.side, f"{self.plan.name}: fingerprints of the {self.side}"),
             self.connection.cursor() as cursor,
@@ -115,14 +133,17 @@ class ByDecrypting:
     plan: TablePlan
     keyring: Keyring
     tenant: str
+    ranges: Ranges | None = None
 
     def buckets(self) -> dict[int, Sums]:
         """One pass over the table."""
         sums: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
-        for row in opened_rows(self.connection, self.plan, self.keyring, self.tenant):
+        part = self.ranges.number("target") if self.ranges is not None else ""
+        for row in opened_rows(self.connection, self.plan, self.keyring, self.tenant, part=part):
             digest = row.digest
             first, second = halves(digest)
-            found = sums[bucket_of(fingerprint(row.bound) if self.plan.key else digest)]
+            bucket = row.part if part else bucket_of(fingerprint(row.bound) if self.plan.key else digest)
+            found = sums[bucket]
             found[0] += 1
             found[1] += first
             found[2] += second
@@ -134,6 +155,20 @@ class ByDecrypting:
             yield from sorted(row for row in self._all() if row[0] in set(buckets))
             return
         key = fingerprint_sql([cell.target for cell in self.plan.key])
+        if self.ranges is not None:
+            place = _within(self.ranges.number("target"), key)
+            where = self.ranges.holds("target", buckets)
+            for row in opened_rows(
+                self.connection,
+                self.plan,
+                self.keyring,
+                self.tenant,
+                where=where,
+                order=f" ORDER BY {place}",
+                part=place,
+            ):
+                yield row.part, row.bound, row.digest  # type: ignore[misc]  # keys are never NULL
+            return
         bucket = bucket_sql(f"({key})")
         where = f"{bucket} = ANY ('{{{','.join(map(str, sorted(buckets)))}}}')"
         for row in opened_rows(

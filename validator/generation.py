@@ -100,8 +100,8 @@ def _undecided(reason: str, *, looked_at: int = 0, there: int = 0) -> Finding:
     return Finding(layer=Layer.GENERATION, looked_at=looked_at, there=there, unit="tables", unknown=(reason,))
 
 
-def look_at_published(progress: Progress, table: str, rows_source: int | None) -> Finding:
-    """Whether published = applied + quarantined = rows at the source, for one table."""
+def look_at_published(progress: Progress, table: str, rows_source: int | None, quarantine: Quarantine) -> Finding:
+    """Whether published = applied + quarantined = rows at the source, for one table, and quarantine holds as many."""
     found = progress.newest_table(table)
     if found is None or found.state not in _ORDINARY or found.published is None:
         state = "has never been loaded" if found is None else f"is {found.state.value} in generation {found.generation}"
@@ -112,6 +112,9 @@ def look_at_published(progress: Progress, table: str, rows_source: int | None) -
         details.append(
             f"published {found.published:,}, but applied {found.applied:,} + quarantined {found.quarantined:,} = {told:,}"
         )
+    aside = sum((row.generation, row.attempt) == (found.generation, found.attempt) for row in quarantine.of(table))
+    if found.quarantined != aside:
+        details.append(f"{found.quarantined:,} were quarantined, but {aside:,} stand there")
     is_partial = progress.generations[found.generation].is_partial
     if rows_source is not None and found.published != rows_source and not is_partial:
         details.append(f"published {found.published:,}, {AT_SOURCE} {rows_source:,}")

@@ -1,7 +1,8 @@
 """Rows of the target that show an instant which no generation has.
 
-No later image ever replaces such a row before that instant has come: the load would look complete and
-stay stale. So an instant beyond the newest one is a difference, even while every value is right.
+No later image ever replaces a row that shows one beyond the newest before that instant has come: the
+load would look complete and stay stale. One between, or before the first, is replaced, and still is
+what no load has written. So each is a difference, even while every value is right.
 """
 
 from __future__ import annotations
@@ -27,6 +28,22 @@ def strange_instant(plan: TablePlan, progress: Progress) -> str:
     return f"({column} > {quote_literal(instant_text(max(known)))} OR {column} IS NULL)"
 
 
+def unknown_instant(plan: TablePlan, progress: Progress) -> str:
+    """SQL over `t`: whether a row shows an instant at which its table was never read.
+
+    Progress keeps the last attempt of each generation. Where one had others before it, rows of those
+    may rightly stand (a partial generation prunes none), and only an instant beyond the newest is told.
+    """
+    read = [item for item in progress.tables.values() if item.table_name == plan.name and item.attempt > 0]
+    beyond = strange_instant(plan, progress)
+    if not beyond or not read or any(item.instant is None or item.attempt > 1 for item in read):
+        return beyond
+    known = {item.instant for item in read} | {item.instant for item in progress.generations.values()}
+    listed = ", ".join(quote_literal(instant_text(instant)) for instant in sorted(filter(None, known)))
+    column = f"t.{quote_ident(plan.migrated_at or '')}"
+    return f"({column} NOT IN ({listed}) OR {column} IS NULL)"
+
+
 def with_instants(
     finding: Finding,
     target: Connection,
@@ -36,14 +53,16 @@ def with_instants(
     digest: Digest,
     most: int,
 ) -> Finding:
-    """The finding of a table, with every row that is newer than all that was published."""
-    condition = strange_instant(plan, progress)
+    """The finding of a table, with every row that shows another instant than those that were published."""
+    condition = unknown_instant(plan, progress)
+    beyond = strange_instant(plan, progress)
     if not condition or plan.migrated_at is None:
         return finding
     key = ", ".join(cell.target for cell in plan.key) or "NULL"
     with named_errors("target", f'{plan.name}: "{plan.migrated_at}"'):
         rows = target.execute(
-            f"SELECT count(*) OVER (), {key} FROM {plan.relation('target')} t WHERE {condition} LIMIT {most}".encode()
+            f"SELECT count(*) OVER (), {beyond}, {key} FROM {plan.relation('target')} t"
+            f" WHERE {condition} LIMIT {most}".encode()
         ).fetchall()
     if not rows:
         return finding
@@ -53,8 +72,9 @@ def with_instants(
             table=plan.name,
             kind=Kind.VALUE_MISMATCH,
             columns=(plan.migrated_at,),
-            key=digest(row[1:]) if plan.key else "",
-            detail="shows an instant that no generation has: later snapshots would not replace the row",
+            key=digest(row[2:]) if plan.key else "",
+            detail="shows an instant that no generation has"
+            + (": later snapshots would not replace the row" if row[1] else ": something else than a load wrote it"),
         )
         for row in rows
     )

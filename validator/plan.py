@@ -76,7 +76,10 @@ class Noticed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TablePlan:
-    """How one table is compared. `left_out` are columns that cannot be, with the reason."""
+    """How one table is compared. `left_out` are columns that cannot be, with the reason.
+
+    `not_compared` are columns for which nothing says what must be there: worth telling, no verdict.
+    """
 
     table: Table
     schema: str
@@ -86,6 +89,7 @@ class TablePlan:
     summed: tuple[Summed, ...]
     noticed: tuple[Noticed, ...] = ()
     left_out: tuple[str, ...] = ()
+    not_compared: tuple[str, ...] = ()
     migrated_at: str | None = None  # the column of the target that shows a row's instant, if it is there
 
     @property
@@ -160,6 +164,11 @@ def table_plan(mapping: TableMapping, target: Table, schema: str) -> TablePlan:
         summed=tuple(summed),
         noticed=tuple(_noticed(mapping)),
         left_out=tuple(left_out),
+        not_compared=tuple(
+            f'added column "{added.name}" is filled by SQL and was not compared'
+            for added in mapping.added
+            if added.constant is None and added.name in there
+        ),
         migrated_at=mapping.migrated_at if mapping.migrated_at in there else None,
     )
 

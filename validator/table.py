@@ -28,6 +28,7 @@ from validator.generation import Quarantine, look_at_published
 from validator.instants import with_instants
 from validator.keys import Digest, ForeignKeyLook
 from validator.plan import TablePlan, table_plan
+from validator.ranges import Ranges, cut_ranges
 from validator.rows import look_at_rows
 from validator.scan import Scan, Wanted, scan
 from validator.schema_look import SchemaLook, nothing_there
@@ -135,7 +136,7 @@ class TableLook:
             self._cells(target, plan, source_scan, parts)
 
     def _published(self, target: Connection, plan: TablePlan, progress: Progress, rows_source: int) -> Finding:
-        finding = look_at_published(progress, plan.name, rows_source)
+        finding = look_at_published(progress, plan.name, rows_source, self.quarantine)
         if plan.migrated_at is None:
             return finding
         return with_instants(
@@ -163,13 +164,17 @@ class TableLook:
             most=self.options.most,
         )
 
+    def _ranges(self, source: Connection, plan: TablePlan, rows: int) -> Ranges | None:
+        return cut_ranges(source, plan, self._schema.targets[plan.name], rows)
+
     def _checksums(self, source: Connection, target: Connection, plan: TablePlan, there: Scan, here: Scan) -> Finding:
         began = time.monotonic()
         is_equal = there.clear == here.clear
         named: tuple[tuple[Difference, ...], int] = ((), 0)
         if not is_equal:
-            one = InSql(source, plan, "source", tuple(cell.source for cell in plan.clear))
-            other = InSql(target, plan, "target", tuple(cell.target for cell in plan.clear))
+            ranges = self._ranges(source, plan, there.rows)
+            one = InSql(source, plan, "source", tuple(cell.source for cell in plan.clear), ranges=ranges)
+            other = InSql(target, plan, "target", tuple(cell.target for cell in plan.clear), ranges=ranges)
             named = self._naming(source, target, plan, None).name(Layer.CHECKSUMS, one, other)
         return as_finding(
             Layer.CHECKSUMS,
@@ -180,10 +185,13 @@ class TableLook:
             seconds=max(there.seconds, here.seconds) + time.monotonic() - began,
             is_equal=is_equal,
             named=named,
-            notes=tuple(
-                f'{count:,} rows with "{notice.column}" {notice.text}'
-                for notice, count in zip(plan.noticed, there.noticed, strict=True)
-                if count
+            notes=(
+                *plan.not_compared,
+                *(
+                    f'{count:,} rows with "{notice.column}" {notice.text}'
+                    for notice, count in zip(plan.noticed, there.noticed, strict=True)
+                    if count
+                ),
             ),
         )
 
@@ -197,8 +205,9 @@ class TableLook:
             assert self.keyring is not None
             with self.source.borrow() as source:
                 texts = [*(cell.source for cell in plan.bound), *(item.source for item in plan.sealed)]
-                one = InSql(source, plan, "source", tuple(texts), plan.has_sealed)
-                other = ByDecrypting(target, plan, self.keyring, self.migration.tenant)
+                ranges = self._ranges(source, plan, there.rows)
+                one = InSql(source, plan, "source", tuple(texts), plan.has_sealed, ranges)
+                other = ByDecrypting(target, plan, self.keyring, self.migration.tenant, ranges)
                 named = self._naming(source, target, plan, self.keyring).name(Layer.CELLS, one, other)
         self.add(
             as_finding(

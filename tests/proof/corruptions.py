@@ -567,6 +567,84 @@ DEFINITIONS: list[tuple[str, str, str, str, str]] = [  # kind, SQL, table, colum
     ("row security in the target", "ALTER TABLE orders ENABLE ROW LEVEL SECURITY", "orders", "", "row security"),
     ("a privilege that is gone", "REVOKE SELECT ON orders FROM proof_reader", "orders", "", "privilege"),
     ("a privilege that is public", "GRANT SELECT ON orders TO PUBLIC", "orders", "", "privilege"),
+    ("a sequence in other steps", "ALTER TABLE customers ALTER id SET INCREMENT 5", "customers", "id", "counts"),
+    ("a sequence that goes round", "ALTER TABLE customers ALTER id SET CYCLE", "customers", "id", "counts"),
+    (
+        "a sequence that lost its column and is behind",
+        "ALTER SEQUENCE visits_n_seq OWNED BY NONE;; SELECT setval('visits_n_seq', 1)",
+        "visits",
+        "n",
+        "the sequence is behind",
+    ),
+    (
+        "columns in another order",
+        """ALTER TABLE customers RENAME left_side TO other;; ALTER TABLE customers RENAME right_side TO left_side;;
+        ALTER TABLE customers RENAME other TO right_side;; UPDATE customers SET (left_side, right_side) = (right_side, left_side)""",
+        "customers",
+        "",
+        "another order",
+    ),
+    ("an added column's type", "ALTER TABLE orders ALTER tenant_id TYPE varchar(30)", "orders", "tenant_id", "type is"),
+    (
+        "a unique constraint too many",
+        "ALTER TABLE customers ADD CONSTRAINT more UNIQUE (code, id)",
+        "customers",
+        "",
+        '"more" is in the target only',
+    ),
+    (
+        "a unique index too many",
+        "CREATE UNIQUE INDEX more ON parked (what)",
+        "parked",
+        "",
+        '"more" is in the target only',
+    ),
+    (
+        "a check too many",
+        "ALTER TABLE orders ADD CONSTRAINT more CHECK (cents < 10000000)",
+        "orders",
+        "",
+        '"more" is in the target only',
+    ),
+    (
+        "a foreign key too many",
+        "ALTER TABLE visits ADD CONSTRAINT more FOREIGN KEY (n) REFERENCES customers(id) NOT VALID",
+        "visits",
+        "",
+        '"more" is in the target only',
+    ),
+    (
+        "a primary key that waits",
+        "ALTER TABLE parked DROP CONSTRAINT parked_pkey, ADD PRIMARY KEY (id) DEFERRABLE",
+        "parked",
+        "",
+        "the primary key is",
+    ),
+    ("a foreign key put to sleep", "ALTER TABLE orders DISABLE TRIGGER ALL", "orders", "", "triggers are disabled"),
+    (
+        "a guard that lets everything through",
+        """ALTER TABLE customers DROP CONSTRAINT email_sealed,
+        ADD CONSTRAINT email_sealed CHECK (get_byte(email, 0) = 254 OR true)""",
+        "customers",
+        "email",
+        "no check keeps plaintext out",
+    ),
+    (
+        "a label of an enum within a composite",
+        "ALTER TYPE mood RENAME VALUE 'angry' TO 'Angry'",
+        "visits",
+        "",
+        '"mood" is defined',
+    ),
+    ("a column that is public", "GRANT SELECT (what) ON parked TO PUBLIC", "parked", "", "SELECT of column what"),
+    (
+        "a sequence nobody may draw from",
+        "REVOKE ALL ON SEQUENCE visits_n_seq FROM proof_reader",
+        "visits",
+        "",
+        "USAGE of sequence",
+    ),
+    ("another owner", "ALTER TABLE parked OWNER TO proof_reader", "parked", "", 'is owned by "proof_reader"'),
 ]
 
 
@@ -638,3 +716,16 @@ def _instant(pair: Pair, chance: random.Random) -> Sequence[Found]:
     key = one(pair, chance)
     pair.run(f"UPDATE customers SET migrated_at = migrated_at + interval '10 years' WHERE id = {key}")
     return [Found("published", "customers", MISMATCH, ("migrated_at",), pair.digest(key))]
+
+
+@kind("an instant between those of the loads")
+def _instant_between(pair: Pair, chance: random.Random) -> Sequence[Found]:
+    key = one(pair, chance)
+    pair.run(f"UPDATE customers SET migrated_at = migrated_at - interval '1 microsecond' WHERE id = {key}")
+    return [Found("published", "customers", MISMATCH, ("migrated_at",), pair.digest(key))]
+
+
+@kind("quarantine that was emptied by hand")
+def _emptied(pair: Pair, _: random.Random) -> Sequence[Found]:
+    pair.run("UPDATE replicator.tables SET applied = applied - 1, quarantined = 1 WHERE table_name = 'orders'")
+    return [Found("published", "orders", "count", says="1 were quarantined, but 0 stand there")]

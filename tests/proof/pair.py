@@ -69,6 +69,10 @@ CREATE TABLE orders (
   placed timestamptz NOT NULL DEFAULT now(), amount numeric(12,2), PRIMARY KEY (customer_id, number));
 CREATE TABLE touches (url text, ip inet, weight real, seen timestamptz);
 CREATE TABLE parked (id uuid PRIMARY KEY, what text);
+CREATE TYPE mood AS ENUM ('calm', 'angry');
+CREATE TYPE place AS (street text, mood mood);
+CREATE TABLE visits (n serial PRIMARY KEY, at_place place);
+INSERT INTO visits (at_place) SELECT ROW('Way ' || n, 'calm')::place FROM generate_series(1, 20) n;
 INSERT INTO customers (id, email, phone, photo, name, code, label, address, born, local, seen, lasted, price, rate, small,
   active, kind, document, raw, tags, flags, pixels, net, left_side, right_side, parent_id)
 SELECT n, CASE WHEN n % 5 = 0 THEN NULL WHEN n % 7 = 0 THEN '' ELSE 'u' || n || '@x.example' END, '+49 30 ' || n,
