@@ -13,14 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import polars as pl
+
 from runtime.keyring import Keyring
 from runtime.postgres import Connection
-from schemas.canonical import fingerprint, halves
+from schemas.canonical import fingerprint
 from schemas.envelope import header_kid, row_contexts
 from schemas.errors import KeyringError
 from validator.plan import Sealed, TablePlan
 from validator.scan import Sums
 from validator.sides import Moment, named_errors
+from validator.texts import fingerprints, sums_of
 
 Cells = tuple[str | None, ...]
 
@@ -93,11 +96,7 @@ class Opener:
 
     def open(self, rows: Sequence[Sequence[Any]], bound: int, *, has_part: bool = False) -> list[OpenedRow]:
         """Rows of `bound` clear cells and then the ciphertexts, in the plan's order; last the part, if they have one."""
-        contexts = row_contexts(row[: len(self._plan.key)] for row in rows)
-        columns = [
-            self._column(sealed, [row[bound + place] for row in rows], contexts)
-            for place, sealed in enumerate(self._plan.sealed)
-        ]
+        columns = self._columns(rows, bound)
         opened: list[OpenedRow] = []
         cells_of_rows = zip(*columns, strict=True) if columns else [()] * len(rows)
         for row, cells in zip(rows, cells_of_rows, strict=True):
@@ -107,6 +106,25 @@ class Opener:
                 failed = tuple(sealed.name for sealed, cell in pairs if cell is _FAILED)
             opened.append(OpenedRow(tuple(row[:bound]), cells, failed, row[-1] if has_part else 0))
         return opened
+
+    def add_up(self, rows: Sequence[Sequence[Any]], bound: int) -> Decrypted:
+        """What the same rows add up to, column-wise: several times as fast as row by row."""
+        if not rows:
+            return Decrypted()
+        columns = self._columns(rows, bound)
+        failed = sum(1 for column in columns for cell in column if cell is _FAILED)
+        empty = sum(column.count(None) for column in columns)
+        named = [[row[place] for row in rows] for place in range(bound)]
+        series = [pl.Series(values, dtype=pl.String) for values in (*named, *columns)]
+        cells = len(rows) * len(columns) - empty - failed
+        return Decrypted(sums=sums_of(fingerprints(series)), cells=cells, undecryptable=failed)
+
+    def _columns(self, rows: Sequence[Sequence[Any]], bound: int) -> list[list[str | None]]:
+        contexts = row_contexts(row[: len(self._plan.key)] for row in rows)
+        return [
+            self._column(sealed, [row[bound + place] for row in rows], contexts)
+            for place, sealed in enumerate(self._plan.sealed)
+        ]
 
     def _column(self, sealed: Sealed, cells: Sequence[bytes | None], contexts: Sequence[bytes]) -> list[str | None]:
         kids = {cell[:6] for cell in cells if cell is not None}
@@ -191,13 +209,11 @@ def decrypt_part(moment: Moment, plan: TablePlan, part: Part, keyring: Keyring, 
 
 def decrypt_rows(connection: Connection, plan: TablePlan, part: Part, keyring: Keyring, tenant: str) -> Decrypted:
     """Read, decrypt and add up the rows of one part."""
-    rows = first = second = cells = failed = 0
-    for row in opened_rows(connection, plan, keyring, tenant, where=part.condition):
-        one, other = halves(row.digest)
-        rows, first, second = rows + 1, first + one, second + other
-        cells += len(row.opened) - row.opened.count(None) - len(row.undecryptable)
-        failed += len(row.undecryptable)
-    return Decrypted(sums=Sums(rows, first, second), cells=cells, undecryptable=failed)
+    opener = Opener(keyring, tenant, plan)
+    found = Decrypted()
+    for rows in _read(connection, plan, part.condition):
+        found += opener.add_up(rows, len(plan.bound))
+    return found
 
 
 def opened_rows(
@@ -215,6 +231,14 @@ def opened_rows(
     `part` is SQL for a number that each row then carries.
     """
     opener = Opener(keyring, tenant, plan)
+    for rows in _read(connection, plan, where, order, part):
+        yield from opener.open(rows, len(plan.bound), has_part=bool(part))
+
+
+def _read(
+    connection: Connection, plan: TablePlan, where: str, order: str = "", part: str = ""
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows of the target that have an encrypted cell: the clear cells beside it, the ciphertexts, the part."""
     bound = len(plan.bound)
     columns = [*(cell.target for cell in plan.bound), *(sealed.cell for sealed in plan.sealed)]
     columns += [part] if part else []
@@ -234,6 +258,6 @@ def opened_rows(
             waiting.append(row)
             size += sum(len(cell) for cell in row[: bound + len(plan.sealed)] if cell is not None)
             if len(waiting) >= _ROWS or size >= _BYTES:
-                yield from opener.open(waiting, bound, has_part=bool(part))
+                yield waiting
                 waiting, size = [], 0
-        yield from opener.open(waiting, bound, has_part=bool(part))
+        yield waiting
