@@ -181,8 +181,12 @@ def _order(table: Table, target: Table) -> Iterator[tuple[str, str]]:
     """Columns of the source stand in its order: what inserts without naming them would exchange values."""
     wanted = [column.name for column in table.columns]
     found = [column.name for column in target.columns if column.name in wanted]
-    if found != [name for name in wanted if name in found]:
-        yield "", f"its columns stand in another order than at the source: {', '.join(found)}"
+    moved = [pair for pair in zip(found, (name for name in wanted if name in found), strict=True) if pair[0] != pair[1]]
+    if moved:
+        yield (
+            "",
+            f'its columns stand in another order than at the source: "{moved[0][0]}" where "{moved[0][1]}" belongs',
+        )
 
 
 def _added(mapping: TableMapping, target: Table, types: Mapping[str, str]) -> Iterator[tuple[str, str]]:

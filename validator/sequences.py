@@ -6,6 +6,7 @@ its owner still fills the column.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -52,10 +53,22 @@ def sequence_problems(column: Column, found: Column) -> Iterator[str]:
     """What differs in the definition of the sequence that fills a clear column; that there is none, its default says."""
     if not column.sequence or not found.sequence:
         return
-    if found.sequence_options != column.sequence_options:
-        yield f"its sequence counts {found.sequence_options or 'otherwise'}, must {column.sequence_options}"
+    there, wanted = _options(found.sequence_options), _options(column.sequence_options)
+    for option in sorted(there.keys() | wanted.keys()):
+        if there.get(option) != wanted.get(option):
+            yield f"its sequence counts with {option} {there.get(option, 'none')}, must with {wanted.get(option, 'none')}"
     if found.owns_sequence != column.owns_sequence:
         yield f"its sequence is {'' if found.owns_sequence else 'not '}owned by the column, at the source it is{'' if column.owns_sequence else ' not'}"
+
+
+def _options(text: str) -> dict[str, str]:
+    """What follows CREATE SEQUENCE name, part by part.
+
+    >>> _options("AS bigint INCREMENT BY 2 MINVALUE 1 CYCLE")
+    {'AS': 'bigint', 'INCREMENT BY': '2', 'MINVALUE': '1', 'CYCLE': 'on'}
+    """
+    found = re.findall(r"(AS|INCREMENT BY|MINVALUE|MAXVALUE|START WITH|CACHE) (\S+)|(CYCLE)", text)
+    return {name or word: value or "on" for name, value, word in found}
 
 
 def read_sequences(target: Connection, table: Table, schema: str) -> list[SequenceState]:
