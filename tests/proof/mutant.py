@@ -59,6 +59,26 @@ def _encrypts_an_empty_text_for_null() -> None:
     transform.encrypted_columns = filled  # type: ignore[assignment]
 
 
+def _encrypts_in_the_place_of_another_column() -> None:
+    """The associated data name a column that is not the cell's: every cell is well formed, and opens nowhere."""
+    made = transform.encrypted_columns
+
+    def exchanged(source: pl.DataFrame, keys: Sequence[str], ciphers: Mapping[str, object]) -> Mapping[str, pl.Series]:
+        names = list(ciphers)
+        return made(source, keys, dict(zip(names, [ciphers[name] for name in (*names[1:], names[0])], strict=True)))  # type: ignore[arg-type]
+
+    transform.encrypted_columns = exchanged  # type: ignore[assignment]
+
+
+def _encrypts_trimmed() -> None:
+    made = transform.encrypted_columns
+
+    def trimmed(source: pl.DataFrame, keys: Sequence[str], ciphers: Mapping[str, object]) -> Mapping[str, pl.Series]:
+        return made(source.with_columns(pl.col("note").str.strip_chars()), keys, ciphers)  # type: ignore[arg-type]
+
+    transform.encrypted_columns = trimmed  # type: ignore[assignment]
+
+
 MUTANTS: Mapping[str, Callable[[], None]] = {
     "halves go to even": _rule(
         "bigint",
@@ -66,7 +86,7 @@ MUTANTS: Mapping[str, Callable[[], None]] = {
     ),
     "fractions are cut off": _rule("bigint", lambda cell: cell.cast(pl.Float64).cast(pl.Int64)),
     "percent becomes a fraction": _rule(
-        "percent", lambda cell: cell.str.strip_chars(" %").str.replace(",", ".").cast(pl.Float64) / 100
+        "percent", lambda cell: cell.str.strip_chars(" %").str.replace(",", ".").cast(pl.Float64, strict=False) / 100
     ),
     "a comma ends a number": _rule("percent", lambda cell: cell.str.extract(r"(\d+(?:\.\d+)?)").cast(pl.Float64)),
     "texts are trimmed": _rows(lambda frame: frame.with_columns(pl.col("name").str.strip_chars())),
@@ -83,6 +103,15 @@ MUTANTS: Mapping[str, Callable[[], None]] = {
     ),
     "cells are encrypted for the next row": _encrypts_for_the_next_row,
     "NULL is encrypted as an empty text": _encrypts_an_empty_text_for_null,
+    "cells are bound to another column": _encrypts_in_the_place_of_another_column,
+    "cells are trimmed before they are encrypted": _encrypts_trimmed,
+    "halves go up": _rule(
+        "bigint", lambda cell: (cell.cast(pl.Decimal(20, 2)).cast(pl.Float64) + 0.5).floor().cast(pl.Int64)
+    ),
+    "an empty share becomes 0": _rule(
+        "percent",
+        lambda cell: cell.str.strip_chars(" %").str.replace(",", ".").cast(pl.Float64, strict=False).fill_null(0.0),
+    ),
     "none": lambda: None,
 }
 

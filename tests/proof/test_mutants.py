@@ -15,9 +15,9 @@ from tests.proof.mutant import MUTANTS
 from tests.tenant import QUIET, Tenant, ask, fresh_databases
 
 SOURCE = """
-CREATE TABLE sales (id bigint PRIMARY KEY, name text, note text, gross numeric, share text, left_side text, right_side text);
+CREATE TABLE sales (id bigint PRIMARY KEY, name text, note text, memo text, gross numeric, share text, left_side text, right_side text);
 INSERT INTO sales SELECT n, CASE WHEN n % 9 = 0 THEN NULL ELSE ' the name of sale ' || n || ' ' END,
-  CASE WHEN n % 4 = 0 THEN NULL ELSE 'note ' || n END, n + 0.5, (ARRAY['15', ' 12,5 %', '0.15%'])[1 + n % 3],
+  CASE WHEN n % 4 = 0 THEN NULL ELSE 'note ' || n || ' ' END, 'memo ' || n, (n + 0.5) * (1 - 2 * (n % 2)), (ARRAY['15', ' 12,5 %', '0.15%', ''])[1 + n % 4],
   'left' || n, 'right' || n FROM generate_series(1, 50) n;
 """
 MIGRATION = """
@@ -25,7 +25,7 @@ tenant = "{name}"
 schema = "tenant_mutant"
 tables = "*"
 [table.sales]
-encrypt = ["note"]
+encrypt = ["note", "memo"]
 [table.sales.transform]
 gross = "bigint"
 share = "percent"
