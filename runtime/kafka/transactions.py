@@ -30,6 +30,7 @@ from schemas.records import OVERHEAD_BYTES, Header
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 _COMMIT_TRIES = 5
 _COMMIT_TIMEOUT_S = 60.0
+_REASON_S = 5.0  # until the client has said why it cannot go on
 
 
 class RecordTooLarge(LogError):
@@ -114,6 +115,7 @@ class Transactions:
 
         Raises:
             RecordTooLarge: known before anything is sent.
+            Fenced, LogError: the producer cannot go on.
         """
         if len(value) + OVERHEAD_BYTES // 2 > self.max_message_bytes:
             raise RecordTooLarge(topic, len(value), self.max_message_bytes)
@@ -134,6 +136,8 @@ class Transactions:
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
                     raise RecordTooLarge(topic, len(value), self.max_message_bytes) from None
+                if error.args[0].code() == KafkaError._FATAL:
+                    self._poll(_REASON_S)  # raises what it was: produce says only that there is no going on
                 raise explain(error, f"topic {topic}", self._reasons) from None
         self._poll(0)
 

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from runtime.kafka import Admin, Group, LogRecord, Partition, TailReader, TopicSpec, Transactions, read_all
 from runtime.kafka.client import explain
 from runtime.settings import KafkaSettings
-from schemas.errors import ConfigurationError, ContractError, LogError
+from schemas.errors import ConfigurationError, ContractError, Fenced, LogError
 from schemas.records import Header, Kind, UnknownFormat
 
 HEADER = Header(kind=Kind.BATCH, log="l", generation=1)
@@ -68,6 +68,26 @@ def test_an_aborted_transaction_is_never_read(kafka: KafkaSettings, topic: str, 
     write(transactions, topic, 2)
     assert sorted(record.value for record in read_all(kafka, topic, log="l")) == [b"0", b"0", b"1", b"1", b"2", b"3"]
     assert list(read_all(kafka, f"{topic}.none")) == []
+
+
+def test_who_is_fenced_is_told_so_also_by_the_next_record_that_it_sends(
+    kafka: KafkaSettings, topic: str, transactions: Transactions, prefix: str
+) -> None:
+    def sends_behind_our_back() -> None:
+        while True:
+            transactions._producer.produce(topic, value=b"late", partition=0)
+            time.sleep(0.05)
+
+    def sends() -> None:
+        with transactions.transaction():
+            transactions.send(topic, 0, HEADER, b"of the first")
+            Transactions(kafka, prefix, max_message_bytes=1 << 20).init()
+            with pytest.raises(KafkaException, match="_FATAL"):  # so that nothing but `send` can tell of it
+                sends_behind_our_back()
+            transactions.send(topic, 0, HEADER, b"too late")
+
+    with pytest.raises(Fenced, match="another producer of this tenant"):
+        sends()
 
 
 def test_positions_come_from_the_answer_and_gated_partitions_wait(
