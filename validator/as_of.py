@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from runtime.keyring import Keyring, Status
 from runtime.postgres import Connection
@@ -32,6 +31,7 @@ from validator.drill import ByDecrypting, InSql
 from validator.from_log import FromLog, LogFetcher, LogState, Part, scan_log
 from validator.generation import Quarantine, look_at_published
 from validator.instants import with_instants
+from validator.options import Options
 from validator.plan import TablePlan, table_plan
 from validator.published import LogGap, TableLog, state_readings
 from validator.scan import Scan, Wanted, scan
@@ -39,9 +39,6 @@ from validator.schema_look import SchemaLook, nothing_there
 from validator.sides import Readers
 from validator.texts import travelled_only
 from validator.verdict import WHOLE, Difference, Finding, Layer
-
-if TYPE_CHECKING:
-    from validator.reconcile import Options
 
 AS_OF_LAYERS = (
     Layer.GENERATION,

@@ -32,9 +32,10 @@ from validator.as_of import AS_OF_LAYERS
 from validator.commands_explain import explain
 from validator.commands_repair import recheck, repair_options, save_plan, see_plan_fits
 from validator.fail_on import Failure, check_looked_for
+from validator.options import Options
 from validator.page import render
 from validator.patience import wait_until_ended
-from validator.reconcile import Options, Reconciliation
+from validator.reconcile import Reconciliation
 from validator.repair import MOST
 from validator.verdict import Layer
 from validator.view import show

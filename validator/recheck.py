@@ -29,8 +29,9 @@ from validator.fetch import Compared, Fetcher, rows_by_key
 from validator.generation import Quarantine, current, reason_of
 from validator.instants import strange_instant
 from validator.one_row import RowSides
+from validator.options import Options
 from validator.plan import TablePlan, table_plan
-from validator.reconcile import Options, Reconciliation
+from validator.reconcile import Reconciliation
 from validator.rows import kind_of
 from validator.sides import Readers, named_errors
 from validator.verdict import TABLE_LAYERS, Kind, Layer, Verdict, worst

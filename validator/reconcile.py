@@ -33,9 +33,10 @@ from validator import report as reports
 from validator.access import read_strangers
 from validator.as_of import LogLook, not_applied
 from validator.decrypt import Decryption
-from validator.fail_on import Failure, narrowed
+from validator.fail_on import narrowed
 from validator.generation import Quarantine, current, load_of, look_at_generation, table_load
 from validator.keyring_fits import see_that_keyring_fits
+from validator.options import Options
 from validator.organization import look_at_organization
 from validator.plan import table_plan
 from validator.published import published_catalogue
@@ -43,23 +44,7 @@ from validator.repair import KeyBook, make_plan
 from validator.sides import Readers, Server, describe, named_errors
 from validator.since import SinceLook, has_suspects, not_comparable
 from validator.table import TableLook
-from validator.verdict import WHOLE, Finding, Judgement, Layer, Request, Verdict, judge
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a person may choose. `most` is how many differences a table and layer list; all are counted."""
-
-    layers: tuple[Layer, ...] = tuple(Layer)
-    tables: tuple[str, ...] = ()
-    sample: int | None = None
-    rows: int = 100
-    seed: int = 0
-    jobs: int = 2
-    most: int = 1_000
-    as_of: bool = False  # compare with the log, not with the source
-    keeps_keys: bool = False  # of rows that are named, for a repair plan
-    fail_on: tuple[Failure, ...] = (Failure.ANY,)
+from validator.verdict import WHOLE, Finding, Layer, Request, Verdict, judge
 
 
 @dataclass
@@ -433,6 +418,3 @@ def _place(tables: Sequence[str]) -> Callable[[Finding], tuple[int, int]]:
     order = {name: number for number, name in enumerate(tables)}
     layers = list(Layer)
     return lambda finding: (layers.index(finding.layer), order.get(finding.table, -1))
-
-
-__all__ = ["Judgement", "Options", "Reconciliation"]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from runtime.keyring import Keyring, Status
 from runtime.postgres import Connection
@@ -27,6 +26,7 @@ from validator.fetch import Draw, Fetcher
 from validator.generation import Quarantine, look_at_published
 from validator.instants import with_instants
 from validator.keys import Digest, ForeignKeyLook
+from validator.options import Options
 from validator.plan import TablePlan, table_plan
 from validator.ranges import Ranges, cut_ranges
 from validator.rows import look_at_rows
@@ -34,9 +34,6 @@ from validator.scan import Scan, Wanted, scan
 from validator.schema_look import SchemaLook, nothing_there
 from validator.sides import Readers
 from validator.verdict import Difference, Finding, Layer
-
-if TYPE_CHECKING:
-    from validator.reconcile import Options
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,8 @@ from schemas.migration import Migration, parse_migration
 from schemas.pgtypes import text_expression
 from schemas.sql import quote_ident, quote_qualified
 from tests.oracle import differences
-from validator.reconcile import Options, Reconciliation
+from validator.options import Options
+from validator.reconcile import Reconciliation
 
 OPTIONS = "-c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=postgres -c extra_float_digits=1 -c lc_monetary=C"
 SHOWN = 3

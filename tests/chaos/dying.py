@@ -26,7 +26,7 @@ from runtime.settings import kafka_settings, source_settings, target_settings
 from runtime.shutdown import StopFlag
 from schemas.migration import parse_migration
 from tests.chaos.points import BY_NAME, POINTS, Point
-from validator.reconcile import Options as Looks
+from validator.options import Options as Looks
 from validator.reconcile import Reconciliation
 
 SESSION_TIMEOUT = "POINTS_SESSION_TIMEOUT_S"

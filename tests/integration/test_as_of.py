@@ -21,8 +21,9 @@ from tests.tenant import QUIET, Tenant
 from validator.as_of import AS_OF_LAYERS
 from validator.cli import main
 from validator.explain import RowLook
+from validator.options import Options
 from validator.published import TableLog
-from validator.reconcile import Options, Reconciliation
+from validator.reconcile import Reconciliation
 from validator.verdict import Layer
 
 MIGRATION = """

@@ -24,7 +24,8 @@ from schemas.migration import parse_migration
 from tests.conftest import ROOT, Run, Spawn
 from tests.report_schema import checked
 from validator.cli import main
-from validator.reconcile import Options, Reconciliation
+from validator.options import Options
+from validator.reconcile import Reconciliation
 from validator.verdict import Layer
 
 MIGRATION = """

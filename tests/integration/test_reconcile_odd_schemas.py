@@ -10,7 +10,8 @@ import pytest
 
 from schemas.migration import parse_migration
 from tests.conftest import MakeDatabase
-from validator.reconcile import Options, Reconciliation
+from validator.options import Options
+from validator.reconcile import Reconciliation
 from validator.verdict import Layer
 
 MIGRATION = """

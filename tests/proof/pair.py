@@ -22,7 +22,8 @@ from schemas.envelope import row_contexts
 from schemas.migration import Migration, parse_migration
 from tests.report_schema import checked
 from tests.tenant import QUIET, Tenant, fresh_databases
-from validator.reconcile import Options, Reconciliation
+from validator.options import Options
+from validator.reconcile import Reconciliation
 from validator.verdict import Layer
 
 ROWS = 300  # of customers; the other tables follow it

@@ -22,7 +22,8 @@ from tests.oracle import differences
 from tests.tenant import QUIET, Tenant, fresh_databases
 from tests.types import values as v
 from tests.types.tables import MADE, TABLES
-from validator.reconcile import Options, Reconciliation
+from validator.options import Options
+from validator.reconcile import Reconciliation
 from validator.verdict import Layer
 
 AMOUNT = "numeric(12,2)"
