@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from consumer.standing import Found, Statements, Step, at_once, deferrable, free_name
+from consumer.standing import Found, Statements, Step, deferrable, free_name
 from schemas import definitions
 from schemas.catalogue import Catalogue, Key, Table, rings
 from schemas.deferred import constraint_of
+from schemas.definitions import at_once
 from schemas.envelope import ENVELOPE_CHECK
 from schemas.mapping import TableMapping, Treatment
 from schemas.sql import quote_ident

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from schemas.catalogue import Table, UserType
+from schemas.definitions import at_once
 
 
 class Step(IntEnum):
@@ -44,11 +44,6 @@ class Found:
     with_rows: Collection[str] = frozenset()
     disturbing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     server_version: int = 0
-
-
-def at_once(definition: str) -> str:
-    """The definition of a constraint without when it is looked at."""
-    return re.sub(r"( NOT DEFERRABLE| DEFERRABLE)?( INITIALLY (DEFERRED|IMMEDIATE))?( NOT VALID)?$", "", definition)
 
 
 def deferrable(definition: str) -> str:

@@ -151,13 +151,16 @@ def always_columns(mapping: TableMapping) -> tuple[str, ...]:
     )
 
 
+def at_once(definition: str) -> str:
+    """The definition of a constraint without when it is looked at."""
+    return re.sub(r"( NOT DEFERRABLE| DEFERRABLE)?( INITIALLY (DEFERRED|IMMEDIATE))?( NOT VALID)?$", "", definition)
+
+
 def key_constraint(table: Table) -> Key | None:
     """The constraint that upserts go by. Never deferrable: ON CONFLICT cannot go by a deferrable one."""
     key = table.primary_key
     if key is not None and key.columns == table.key and not key.is_temporal:
-        columns = ", ".join(map(quote_ident, key.columns))
-        definition = f"PRIMARY KEY ({columns})" if key.deferrable else key.definition
-        return Key(name=key.name, columns=key.columns, definition=definition)
+        return Key(name=key.name, columns=key.columns, definition=at_once(key.definition))
     for key in table.uniques:
         if table.key and key.columns == table.key and not key.deferrable and not key.is_temporal:
             return key

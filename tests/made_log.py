@@ -41,7 +41,7 @@ def instant(second: int) -> str:
 def table(name: str, *columns: str, key: str | None = "id", parent: str | None = None, **more: Any) -> Table:
     """A table of `name type` columns; with a `parent` its column parent_id points there."""
     parts = [column.partition(" ")[::2] for column in columns]
-    primary = key and Key(name=f"{name}_pkey", columns=(key,), definition=f'PRIMARY KEY ("{key}")')
+    primary = key and Key(name=f"{name}_pkey", columns=(key,), definition=f"PRIMARY KEY ({key})")
     foreign = parent and ForeignKey(
         name=f"{name}_parent_fkey",
         columns=("parent_id",),

@@ -17,6 +17,9 @@ from validator.plan import TablePlan
 from validator.sides import named_errors
 from validator.verdict import Difference, Finding, Kind
 
+NEVER_REPLACED = "shows an instant that no generation has: later snapshots would not replace the row"
+_NOT_OF_A_LOAD = "shows an instant that no generation has: something else than a load wrote it"
+
 
 def strange_instant(plan: TablePlan, progress: Progress) -> str:
     """SQL over `t`: whether a row of the target shows an instant that no generation has; "" when that cannot be told."""
@@ -73,8 +76,7 @@ def with_instants(
             kind=Kind.VALUE_MISMATCH,
             columns=(plan.migrated_at,),
             key=digest(row[2:]) if plan.key else "",
-            detail="shows an instant that no generation has"
-            + (": later snapshots would not replace the row" if row[1] else ": something else than a load wrote it"),
+            detail=NEVER_REPLACED if row[1] else _NOT_OF_A_LOAD,
         )
         for row in rows
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from schemas.repair import REASONS, Key, PlannedRow, PlannedTable, RepairPlan, RowKind
+from validator.instants import NEVER_REPLACED
 from validator.verdict import Difference, Finding, Kind, Layer, Verdict
 
 Digest = Callable[[Sequence[str]], str]
@@ -78,8 +79,7 @@ def _rows(findings: Sequence[Finding], table: str, book: KeyBook) -> Iterable[Pl
         key = book.key(table, difference.key)
         if key is None or difference.kind not in _KINDS:
             continue
-        is_stuck = difference.layer is Layer.PUBLISHED  # the only rows it names: `validator.instants`
-        kind = RowKind.STUCK if is_stuck else _KINDS[difference.kind]
+        kind = RowKind.STUCK if difference.detail == NEVER_REPLACED else _KINDS[difference.kind]
         row = PlannedRow(kind=kind, digest=difference.key, key=key, columns=difference.columns, reason=REASONS[kind])
         rows[row.digest] = _together(rows[row.digest], row) if row.digest in rows else row
     return rows.values()
@@ -92,9 +92,9 @@ def _named(findings: Sequence[Finding]) -> Iterable[Difference]:
 
 
 def _together(one: PlannedRow, other: PlannedRow) -> PlannedRow:
-    """What two layers say of one row; that no image replaces it counts more than how it differs."""
+    """What two layers say of one row: that no image replaces it counts most, that it differs least."""
     kinds = {one.kind, other.kind}
-    kind = RowKind.STUCK if RowKind.STUCK in kinds else one.kind
+    kind = RowKind.STUCK if RowKind.STUCK in kinds else other.kind if one.kind is RowKind.DIFFERENT else one.kind
     reason = _STUCK_EXTRA if kinds == {RowKind.STUCK, RowKind.EXTRA} else REASONS[kind]
     columns = tuple(dict.fromkeys((*one.columns, *other.columns)))
     return replace(one, kind=kind, columns=columns, reason=reason)

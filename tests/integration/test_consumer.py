@@ -200,7 +200,7 @@ def test_processes_that_write_down_and_finish_a_table_at_once_do_not_block_each_
             assert wait_until(lambda: bool(one.execute(blocked.encode()).rowcount), 20)
             generations.note_published(one, tenant, attempt=1, rows=1, **place)
 
-        assert finishing.result()
+        finishing.result()  # raises the deadlock, if there was one; whether the other partition has begun is chance
 
 
 def test_an_heir_ends_an_owner_that_is_frozen_in_its_transaction(world: World) -> None:
@@ -655,7 +655,7 @@ def test_a_schema_that_cannot_take_the_rows_is_refused_with_what_to_run(world: W
         'ALTER TABLE "customers" ADD COLUMN "migrated_at" timestamp with time zone',
         'ALTER TABLE "customers" ALTER COLUMN "must" DROP NOT NULL',
         'ALTER TABLE "orders" DROP CONSTRAINT "orders_pkey";',
-        'ALTER TABLE "orders" ADD CONSTRAINT "orders_pkey" PRIMARY KEY ("id");',
+        'ALTER TABLE "orders" ADD CONSTRAINT "orders_pkey" PRIMARY KEY (id);',
         'ADD CONSTRAINT "customers_email_key" UNIQUE (email) DEFERRABLE',
         'ALTER TABLE "customers" ALTER CONSTRAINT "customers_boss_fkey" DEFERRABLE',
         'ALTER TABLE "customers" ADD CONSTRAINT "customers_id_check" CHECK ((id <> 666))',

@@ -71,13 +71,13 @@ def test_a_source_connection_reads_one_snapshot(source_url: str) -> None:
         assert source.execute("SELECT count(*) FROM t").fetchone() == (0,)
 
 
-def test_the_tenants_schema_comes_before_those_of_extensions(target_url: str) -> None:
+def test_the_tenants_schema_comes_before_those_of_extensions_and_temporary_tables_last(target_url: str) -> None:
     with psycopg.connect(target_url) as owner:
         owner.execute('CREATE SCHEMA "Ext"')
         owner.execute('CREATE EXTENSION citext SCHEMA "Ext"')
 
     with open_target(target_url, schema='tenant_"x') as target:
-        assert show(target, "search_path") == '"tenant_""x", "Ext"'
+        assert show(target, "search_path") == '"tenant_""x", "Ext", pg_temp'
         assert target.execute("SELECT 'A'::citext = 'a'").fetchone() == (True,)
 
 

@@ -775,6 +775,7 @@ def test_another_keyring_of_the_tenant_is_said_before_any_row_is_named(pair: Pai
     init_keyring(other, "shop", kek)
     of_others = tmp_path / "of others.json"
     init_keyring(of_others, "elsewhere", kek)
+    init_keyring(of_others, "shop", kek)  # its kid is 2
 
     wrong = run("validator", "reconcile", env={**pair.environment, "KEYRING": str(other)})
     lacking = run("validator", "reconcile", env={**pair.environment, "KEYRING": str(of_others)})

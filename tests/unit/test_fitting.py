@@ -90,7 +90,7 @@ def test_a_key_that_is_replaced_goes_after_what_points_at_it() -> None:
     assert missing(there, pointing) == [
         'ALTER TABLE "child" DROP CONSTRAINT "child_parent_fkey";',
         'ALTER TABLE "customers" DROP CONSTRAINT "old";',
-        'ALTER TABLE "customers" ADD CONSTRAINT "old" PRIMARY KEY ("id");',
+        'ALTER TABLE "customers" ADD CONSTRAINT "old" PRIMARY KEY (id);',
     ]
 
 
@@ -126,3 +126,13 @@ def test_a_table_that_is_partitioned_otherwise_moves_beside_with_its_partitions(
         'ALTER TABLE "customers" SET SCHEMA "tenant_t_before";',
         f"{definitions.create_table(mapping())};",
     ]
+
+
+def test_the_key_that_upserts_go_by_is_the_sources_and_never_waits() -> None:
+    waiting = "PRIMARY KEY (id) INCLUDE (code) DEFERRABLE INITIALLY DEFERRED"
+    waits = replace(CUSTOMERS, primary_key=Key(name="k", columns=("id",), definition=waiting, deferrable=True))
+
+    key = definitions.key_constraint(waits)
+
+    assert key is not None
+    assert key.definition == "PRIMARY KEY (id) INCLUDE (code)"

@@ -28,6 +28,7 @@ from schemas.repair import (
     see_log,
     see_migration,
 )
+from validator.instants import NEVER_REPLACED
 from validator.recheck import Rechecked, Still
 from validator.repair import KeyBook, make_plan
 from validator.verdict import Difference, Finding, Kind, Layer, Sample
@@ -166,8 +167,8 @@ def test_a_plan_file_is_for_its_owner_only_and_one_that_lists_nothing_is_refused
 # ---------------------------------------------------------------- from findings to a plan
 
 
-def difference(kind: Kind, key: str, *, layer: Layer = Layer.CHECKSUMS, columns: tuple[str, ...] = ()) -> Difference:
-    return Difference(layer=layer, table="orders", kind=kind, key=key and f"digest of {key}", columns=columns)
+def difference(kind: Kind, key: str, *, layer: Layer = Layer.CHECKSUMS, **facts: Any) -> Difference:
+    return Difference(layer=layer, table="orders", kind=kind, key=key and f"digest of {key}", **facts)
 
 
 def finding(*found: Difference, layer: Layer = Layer.CHECKSUMS, different: int = 0, **facts: Any) -> Finding:
@@ -205,14 +206,25 @@ def test_a_row_that_no_image_replaces_is_marked_whatever_else_differs() -> None:
     plan = made(
         finding(difference(Kind.EXTRA_IN_TARGET, "a"), difference(Kind.VALUE_MISMATCH, "b")),
         finding(
-            difference(Kind.VALUE_MISMATCH, "a", layer=Layer.PUBLISHED),
-            difference(Kind.VALUE_MISMATCH, "c", layer=Layer.PUBLISHED),
+            difference(Kind.VALUE_MISMATCH, "a", layer=Layer.PUBLISHED, detail=NEVER_REPLACED),
+            difference(Kind.VALUE_MISMATCH, "c", layer=Layer.PUBLISHED, detail=NEVER_REPLACED),
             layer=Layer.PUBLISHED,
         ),
     )
 
     assert kinds(plan) == {"a": RowKind.STUCK, "b": RowKind.DIFFERENT, "c": RowKind.STUCK}
     assert "delete it there" in plan.tables["orders"].rows[0].reason
+
+
+def test_a_row_that_no_load_wrote_is_replaced_or_goes_as_any_other() -> None:
+    strange = finding(
+        difference(Kind.VALUE_MISMATCH, "a", layer=Layer.PUBLISHED),
+        difference(Kind.VALUE_MISMATCH, "b", layer=Layer.PUBLISHED),
+        layer=Layer.PUBLISHED,
+    )
+    rows = finding(difference(Kind.EXTRA_IN_TARGET, "a"))
+
+    assert kinds(made(strange, rows)) == kinds(made(rows, strange)) == {"a": RowKind.EXTRA, "b": RowKind.DIFFERENT}
 
 
 @pytest.mark.parametrize(
