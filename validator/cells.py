@@ -28,7 +28,7 @@ from validator.texts import fingerprints, sums_of
 Cells = tuple[str | None, ...]
 
 _ROWS = 2_000
-_BYTES = 8_000_000
+_BYTES = 2_000_000
 _PART_BLOCKS = 4_096  # 32 MB of the table
 
 
