@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
 
+_SIZES = tuple(size.to_bytes(2, "big") for size in range(256))  # made once: cells are encrypted by the million
+
 
 def prefixed(part: bytes) -> bytes:
     r"""A part after its length: two bytes, or `FF FF` and four bytes from 65535 on. Joined parts stay apart.
@@ -23,6 +25,8 @@ def prefixed(part: bytes) -> bytes:
     b'\x00\x02ab\x00\x00'
     """
     size = len(part)
+    if size < len(_SIZES):
+        return _SIZES[size] + part
     if size < 0xFFFF:
         return size.to_bytes(2, "big") + part
     return b"\xff\xff" + size.to_bytes(4, "big") + part

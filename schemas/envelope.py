@@ -114,10 +114,13 @@ def row_contexts(row_keys: Iterable[Sequence[str]]) -> list[bytes]:
     >>> row_contexts([("7", "de"), ()])
     [b'\x00\x02\x00\x017\x00\x02de', b'\x00\x00']
     """
-    return [
-        len(row_key).to_bytes(2, "big") + b"".join([prefixed(text.encode()) for text in row_key])
-        for row_key in row_keys
-    ]
+    contexts = []
+    for row_key in row_keys:
+        context = len(row_key).to_bytes(2, "big")
+        for text in row_key:
+            context += prefixed(text.encode())
+        contexts.append(context)
+    return contexts
 
 
 def header_kid(ciphertext: bytes) -> int:

@@ -96,7 +96,7 @@ class Opener:
 
     def open(self, rows: Sequence[Sequence[Any]], bound: int, *, has_part: bool = False) -> list[OpenedRow]:
         """Rows of `bound` clear cells and then the ciphertexts, in the plan's order; last the part, if they have one."""
-        columns = self._columns(rows, bound)
+        columns = self._decrypted(list(zip(*rows, strict=True)), bound)
         opened: list[OpenedRow] = []
         cells_of_rows = zip(*columns, strict=True) if columns else [()] * len(rows)
         for row, cells in zip(rows, cells_of_rows, strict=True):
@@ -111,20 +111,22 @@ class Opener:
         """What the same rows add up to, column-wise: several times as fast as row by row."""
         if not rows:
             return Decrypted()
-        columns = self._columns(rows, bound)
-        failed = sum(1 for column in columns for cell in column if cell is _FAILED)
-        empty = sum(column.count(None) for column in columns)
-        named = [[row[place] for row in rows] for place in range(bound)]
-        series = [pl.Series(values, dtype=pl.String) for values in (*named, *columns)]
-        cells = len(rows) * len(columns) - empty - failed
+        columns = list(zip(*rows, strict=True))
+        decrypted = self._decrypted(columns, bound)
+        failed = sum(1 for column in decrypted for cell in column if cell is _FAILED)
+        empty = sum(column.count(None) for column in decrypted)
+        series = [pl.Series(values, dtype=pl.String) for values in (*columns[:bound], *decrypted)]
+        cells = len(rows) * len(decrypted) - empty - failed
         return Decrypted(sums=sums_of(fingerprints(series)), cells=cells, undecryptable=failed)
 
-    def _columns(self, rows: Sequence[Sequence[Any]], bound: int) -> list[list[str | None]]:
-        contexts = row_contexts(row[: len(self._plan.key)] for row in rows)
-        return [
-            self._column(sealed, [row[bound + place] for row in rows], contexts)
-            for place, sealed in enumerate(self._plan.sealed)
-        ]
+    def _decrypted(self, columns: Sequence[Sequence[Any]], bound: int) -> list[list[str | None]]:
+        """The plaintexts of rows given as columns: `bound` clear ones, the key first, and then the ciphertexts."""
+        if not columns:
+            return []
+        keys = columns[: len(self._plan.key)]
+        contexts = row_contexts(zip(*keys, strict=True) if keys else [()] * len(columns[0]))
+        sealed_columns = zip(self._plan.sealed, columns[bound:], strict=False)  # the part may stand behind them
+        return [self._column(sealed, cells, contexts) for sealed, cells in sealed_columns]
 
     def _column(self, sealed: Sealed, cells: Sequence[bytes | None], contexts: Sequence[bytes]) -> list[str | None]:
         kids = {cell[:6] for cell in cells if cell is not None}
