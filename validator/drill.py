@@ -9,14 +9,15 @@ that differ are then read and compared as multisets, a few at a time.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
+from typing import Protocol, Self
 
 from runtime.keyring import Keyring
 from runtime.postgres import Connection, Side
-from schemas.canonical import fingerprint, fingerprint_sql, halves, sums_sql
+from schemas.canonical import Method, fingerprint, fingerprint_sql, halves, sums_sql
 from validator.cells import opened_rows
 from validator.plan import TablePlan
 from validator.ranges import Ranges
@@ -76,31 +77,26 @@ class InSql:
     connection: Connection
     plan: TablePlan
     side: Side
-    texts: tuple[str, ...]
+    texts: Sequence[str]
     where: str = "true"
     ranges: Ranges | None = None  # the same on both sides; else buckets
+    method: Method = Method.SHA256  # of the sums of ranges; rows have SHA-256
 
-    def _from(self, where: str = "true") -> str:
+    def _from(self, where: str = "true", method: Method = Method.SHA256) -> str:
         keys = [getattr(cell, self.side) for cell in self.plan.key]
         named = fingerprint_sql(keys) if keys else "NULL::bytea"
         listed = ", ".join(f"{text} AS k{number}" for number, text in enumerate(keys))
         range_ = f", {self.ranges.number(self.side)} AS r" if self.ranges is not None else ""
         return (
-            f"(SELECT {fingerprint_sql(list(self.texts))} AS f, {named} AS k{', ' + listed if listed else ''}{range_}"
+            f"(SELECT {fingerprint_sql(self.texts, method)} AS f, {named} AS k{', ' + listed if listed else ''}{range_}"
             f" FROM {self.plan.relation(self.side)} t WHERE {self.where} AND {where} OFFSET 0) q"
         )
 
     def buckets(self) -> dict[int, Sums]:
-        """One pass over the table."""
-        if self.ranges is None:
-            part, among = bucket_sql("coalesce(k, f)"), self._from()
-        else:
-            part = "r"
-            among = (
-                f"(SELECT {fingerprint_sql(list(self.texts))} AS f, {self.ranges.number(self.side)} AS r"
-                f" FROM {self.plan.relation(self.side)} t WHERE {self.where} OFFSET 0) q"
-            )
-        query = f"SELECT {part}, count(*), {', '.join(sums_sql('f'))} FROM {among} GROUP BY 1"
+        """One pass over the table; PostgreSQL leaves out what of `_from` is not asked for."""
+        part, method = (bucket_sql("coalesce(k, f)"), Method.SHA256) if self.ranges is None else ("r", self.method)
+        sums = ", ".join(sums_sql("f", method))
+        query = f"SELECT {part}, count(*), {sums} FROM {self._from(method=method)} GROUP BY 1"
         with named_errors(self.side, f"{self.plan.name}: fingerprints of the {self.side}"):
             rows = self.connection.execute(query.encode()).fetchall()
         return {row[0]: Sums(row[1], int(row[2]), int(row[3])) for row in rows}
@@ -181,13 +177,42 @@ class ByDecrypting:
             yield bucket_of(row.digest), (), row.digest
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A side whose pass over the table has begun in another thread, while the other side makes its own."""
+
+    side: Fingerprints
+    sums: Future[dict[int, Sums]]
+
+    @classmethod
+    def begin(cls, pool: Executor, side: Fingerprints) -> Self:
+        """Begin it; the side's connection is nobody else's until `buckets` has been asked."""
+        return cls(side, pool.submit(side.buckets))
+
+    def buckets(self) -> dict[int, Sums]:
+        """Wait for the pass."""
+        return self.sums.result()
+
+    def rows(self, buckets: Collection[int]) -> Iterator[Row]:
+        """As the side gives them."""
+        return self.side.rows(buckets)
+
+
 def differing_rows(source: Fingerprints, target: Fingerprints) -> Iterator[Found]:
     """Every row that differs, bucket by bucket."""
+    if differing := differing_buckets(source, target):
+        yield from differing_rows_of(source, target, differing)
+
+
+def differing_buckets(source: Fingerprints, target: Fingerprints) -> set[int]:
+    """The buckets that do not add up to the same."""
     there, here = source.buckets(), target.buckets()
-    differing = {bucket for bucket in there.keys() | here.keys() if there.get(bucket) != here.get(bucket)}
-    if not differing:
-        return
-    yield from _merge(_grouped(source.rows(differing)), _grouped(target.rows(differing)))
+    return {bucket for bucket in there.keys() | here.keys() if there.get(bucket) != here.get(bucket)}
+
+
+def differing_rows_of(source: Fingerprints, target: Fingerprints, buckets: Collection[int]) -> Iterator[Found]:
+    """Every row of these buckets that differs."""
+    yield from _merge(_grouped(source.rows(buckets)), _grouped(target.rows(buckets)))
 
 
 def _grouped(rows: Iterator[Row]) -> Iterator[tuple[int, dict[Key, Counter[bytes]]]]:

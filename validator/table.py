@@ -21,7 +21,7 @@ from validator.cells import Decrypted
 from validator.checksums import Naming, as_finding
 from validator.counts import compare_counts, compare_envelopes, compare_sums
 from validator.decrypt import Decryption
-from validator.drill import ByDecrypting, InSql
+from validator.drill import Begun, ByDecrypting, InSql
 from validator.fetch import Draw, Fetcher
 from validator.generation import Quarantine, look_at_published
 from validator.instants import with_instants
@@ -170,9 +170,11 @@ class TableLook:
         named: tuple[tuple[Difference, ...], int] = ((), 0)
         if not is_equal:
             ranges = self._ranges(source, plan, there.rows)
-            one = InSql(source, plan, "source", tuple(cell.source for cell in plan.clear), ranges=ranges)
-            other = InSql(target, plan, "target", tuple(cell.target for cell in plan.clear), ranges=ranges)
-            named = self._naming(source, target, plan, None).name(Layer.CHECKSUMS, one, other)
+            texts = [cell.source for cell in plan.clear], [cell.target for cell in plan.clear]
+            one = InSql(source, plan, "source", texts[0], ranges=ranges, method=self.method)
+            other = InSql(target, plan, "target", texts[1], ranges=ranges, method=self.method)
+            begun = Begun.begin(self.at_source, one)
+            named = self._naming(source, target, plan, None).name(Layer.CHECKSUMS, begun, other)
         return as_finding(
             Layer.CHECKSUMS,
             plan,
@@ -203,9 +205,10 @@ class TableLook:
             with self.source.borrow() as source:
                 texts = [*(cell.source for cell in plan.bound), *(item.source for item in plan.sealed)]
                 ranges = self._ranges(source, plan, there.rows)
-                one = InSql(source, plan, "source", tuple(texts), plan.has_sealed, ranges)
+                one = InSql(source, plan, "source", texts, plan.has_sealed, ranges)
                 other = ByDecrypting(target, plan, self.keyring, self.migration.tenant, ranges)
-                named = self._naming(source, target, plan, self.keyring).name(Layer.CELLS, one, other)
+                begun = Begun.begin(self.at_source, one)
+                named = self._naming(source, target, plan, self.keyring).name(Layer.CELLS, begun, other)
         self.add(
             as_finding(
                 Layer.CELLS,

@@ -19,6 +19,7 @@ class Measured:
 
     seconds: float
     rows: int
+    cells: int = 0  # encrypted ones that were decrypted and compared
     cpu_s: Mapping[str, float] = field(default_factory=dict)
     peak_mb: Mapping[str, float] = field(default_factory=dict)
 

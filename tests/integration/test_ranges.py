@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from runtime.postgres import Side
+from schemas.canonical import Method
 from schemas.catalogue import Column, Key, Table
 from schemas.pgtypes import text_expression
 from tests.conftest import MakeDatabase
@@ -67,8 +68,14 @@ def ranges_of(connection: psycopg.Connection[Any], plan: TablePlan, table: Table
     return found
 
 
-def in_sql(connection: psycopg.Connection[Any], plan: TablePlan, side: Side, ranges: Ranges | None) -> InSql:
-    return InSql(connection, plan, side, tuple(getattr(cell, side) for cell in plan.clear), ranges=ranges)
+def in_sql(
+    connection: psycopg.Connection[Any],
+    plan: TablePlan,
+    side: Side,
+    ranges: Ranges | None,
+    method: Method = Method.SHA256,
+) -> InSql:
+    return InSql(connection, plan, side, [getattr(cell, side) for cell in plan.clear], ranges=ranges, method=method)
 
 
 @pytest.mark.parametrize("type_", KEYS)
@@ -107,15 +114,16 @@ def test_rows_named_by_ranges_are_those_named_by_buckets(
         values = ", ".join([*(known[type_] for type_ in types[:-1]), value, "'new'"])
         connection.execute(f"INSERT INTO target.t VALUES ({values})".encode())
 
-    found = {}
+    found = []
     # both sides are read at once
     with psycopg.connect(connection.info.dsn, autocommit=True, options=SESSION) as other:
         for ranges in (ranges_of(connection, plan, table), None):
-            sides = [in_sql(one, plan, side, ranges) for one, side in zip((connection, other), SIDES, strict=True)]
-            found[ranges is None] = set(differing_rows(*sides))
+            for method in Method:
+                both = zip((connection, other), SIDES, strict=True)
+                found.append(set(differing_rows(*[in_sql(one, plan, side, ranges, method) for one, side in both])))
 
-    assert found[True] == found[False]
-    kinds = [row.kind for row in found[True]]
+    assert all(rows == found[0] for rows in found)
+    kinds = [row.kind for row in found[0]]
     assert (kinds.count(Kind.VALUE_MISMATCH), kinds.count(Kind.MISSING_IN_TARGET)) == (2, 1)
 
 
