@@ -6,7 +6,10 @@ from dataclasses import fields
 
 import pytest
 
-from tests.chaos.model import SCENARIOS, SHOWN_BY, Guards, Machine, Violation, explore, without
+from tests.chaos.model.explore import explore
+from tests.chaos.model.machine import Machine
+from tests.chaos.model.scenarios import SCENARIOS, SHOWN_BY, without
+from tests.chaos.model.state import Guards, Violation
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
