@@ -7,20 +7,39 @@ that were written wrongly, and the log tells which: it is sealed by the same key
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from runtime.keyring import Keyring
 from runtime.postgres import Connection
 from schemas.envelope import header_kid
 from schemas.errors import ContractError, KeyringError, LogError
+from schemas.mapping import TableMapping, Treatment
 from validator.cells import opened_rows
 from validator.plan import TablePlan
 from validator.sides import named_errors
+from validator.verdict import Layer
 
 _ROWS = 20  # tried of each table
 _ENOUGH = 5  # fewer cells that do not open are named one by one
 
 _HINT = "KEYRING must name the keyring that the consumer wrote with; other layers (--layers) need none"
+
+
+def see_that_keyring_is_there(
+    keyring: Keyring | None, layers: Collection[Layer], asked: Iterable[TableMapping]
+) -> None:
+    """Encrypted cells cannot be proven without their key; better said before an hour of work than after.
+
+    Raises:
+        KeyringError: there is none, and these layers of these tables need one.
+    """
+    need = {Layer.ENVELOPES, Layer.CELLS} & set(layers)
+    treatments = {column.treatment for mapping in asked for column in mapping.columns}
+    if need and keyring is None and Treatment.ENCRYPT in treatments:
+        raise KeyringError(
+            f"the migration encrypts columns, and there is no keyring: {', '.join(sorted(need))} cannot be looked at",
+            hint="set KEYRING and KEYRING_KEK_FILE, or name other layers with --layers",
+        )
 
 
 def see_that_keyring_fits(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,20 +22,21 @@ from runtime.reporting import Notice, Report, TableDone, TableTotals
 from runtime.settings import KafkaSettings
 from runtime.survey import Survey
 from schemas.canonical import method_for
-from schemas.catalogue import Catalogue, Table
+from schemas.catalogue import Catalogue
 from schemas.derivation import row_digest
 from schemas.errors import ConfigurationError, KeyringError, LogError
-from schemas.mapping import TableMapping, Treatment, table_mapping
+from schemas.mapping import TableMapping, table_mapping
 from schemas.migration import Migration
 from schemas.nearest import did_you_mean
 from schemas.repair import RepairPlan
 from validator import report as reports
 from validator.access import read_strangers
 from validator.as_of import LogLook, not_applied
+from validator.at_once import await_tables, largest_first
 from validator.decrypt import Decryption
 from validator.fail_on import narrowed
 from validator.generation import Quarantine, current, load_of, look_at_generation, table_load
-from validator.keyring_fits import see_that_keyring_fits
+from validator.keyring_fits import see_that_keyring_fits, see_that_keyring_is_there
 from validator.options import Options
 from validator.organization import look_at_organization
 from validator.plan import table_plan
@@ -164,7 +165,7 @@ class Reconciliation:
         self._tables = tuple(table.name for table in catalogue.tables)
         self._request = self._checked_request()
         mappings = {table.name: table_mapping(table, self.migration) for table in catalogue.tables}
-        self._see_keyring(mappings)
+        see_that_keyring_is_there(self.keyring, self.options.layers, [mappings[name] for name in self._request.tables])
         found = self._generation(target)
         if found.verdict is Verdict.INCONCLUSIVE:
             self._add(found)
@@ -199,7 +200,7 @@ class Reconciliation:
         self._tables = tuple(table.name for table in catalogue.tables)
         self._request = self._checked_request()
         mappings = {table.name: table_mapping(table, self.migration) for table in catalogue.tables}
-        self._see_keyring(mappings)
+        see_that_keyring_is_there(self.keyring, self.options.layers, [mappings[name] for name in self._request.tables])
         self._warn_of_digest()
         if Layer.ORGANIZATION in self.options.layers:
             self._add(look_at_organization(target.first, self.migration, self.keyring, self.environment))
@@ -228,7 +229,8 @@ class Reconciliation:
                 counted=self._counted,
                 report_fact=self.report_fact,
             )
-            self._await_tables(tables, look.look_at, mappings, asked, decryption, target)
+            looks = {table.name: tables.submit(look.look_at, mappings[table.name]) for table in largest_first(asked)}
+            await_tables(looks, self._done, decryption, target)
 
     def _checked_request(self) -> Request:
         for name in self.options.tables:
@@ -238,18 +240,6 @@ class Reconciliation:
                 )
         tables = tuple(name for name in self._tables if not self.options.tables or name in self.options.tables)
         return Request(layers=self.options.layers, tables=tables, all_tables=self._tables, is_as_of=self.options.as_of)
-
-    def _see_keyring(self, mappings: Mapping[str, TableMapping]) -> None:
-        """Encrypted cells cannot be proven without their key; better said before an hour of work than after."""
-        asked = {Layer.ENVELOPES, Layer.CELLS} & set(self.options.layers)
-        encrypted = any(
-            column.treatment is Treatment.ENCRYPT for name in self._request.tables for column in mappings[name].columns
-        )
-        if asked and encrypted and self.keyring is None:
-            raise KeyringError(
-                f"the migration encrypts columns, and there is no keyring: {', '.join(sorted(asked))} cannot be looked at",
-                hint="set KEYRING and KEYRING_KEK_FILE, or name other layers with --layers",
-            )
 
     def _try_keyring(self, target: Readers, mappings: Mapping[str, TableMapping], survey: Survey) -> None:
         """Another keyring would make every encrypted cell a difference; it is refused before the work."""
@@ -311,7 +301,8 @@ class Reconciliation:
                 report_fact=self.report_fact,
                 method=method_for(source.encoding, target.encoding),
             )
-            self._await_tables(tables, look.look_at, mappings, asked, decryption, source, target)
+            looks = {table.name: tables.submit(look.look_at, mappings[table.name]) for table in largest_first(asked)}
+            await_tables(looks, self._done, decryption, source, target)
         self._tell_changes_apart(catalogue, mappings, survey, source, target)
 
     def _tell_changes_apart(
@@ -354,33 +345,8 @@ class Reconciliation:
         )
         self._findings = look.settle(self._findings)
 
-    def _await_tables(
-        self,
-        pool: ThreadPoolExecutor,
-        look_at: Callable[[TableMapping], None],
-        mappings: Mapping[str, TableMapping],
-        asked: Sequence[Table],
-        decryption: Decryption,
-        *sides: Readers,
-    ) -> None:
-        """Look at tables in a few threads, the largest first; an error or a signal ends all of them."""
-        waiting: dict[Future[None], Table] = {
-            pool.submit(look_at, mappings[table.name]): table for table in sorted(asked, key=lambda table: -table.bytes)
-        }
-        try:
-            self._await(waiting)
-        except BaseException:
-            decryption.stop()
-            _stop(waiting, *sides)
-            raise
-
-    def _await(self, waiting: dict[Future[None], Table]) -> None:
-        while waiting:
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                table = waiting.pop(future)
-                future.result()
-                self.report_fact(TableDone(table=table.name, rows=self._counts.get(table.name, {}).get("target")))
+    def _done(self, table: str) -> None:
+        self.report_fact(TableDone(table=table, rows=self._counts.get(table, {}).get("target")))
 
     def _add(self, finding: Finding) -> None:
         with self._lock:
@@ -403,15 +369,6 @@ class Reconciliation:
             return self.keyring.digest_of(self.migration.tenant, tuple(key))
         secret = self._progress.tenant.log_id if self._progress is not None else self.migration.tenant
         return row_digest(secret.encode(), key)
-
-
-def _stop(waiting: Mapping[Future[None], Table], *sides: Readers) -> None:
-    """End the threads: each one's statement is cancelled, and the next one if it was between two."""
-    for future in waiting:
-        future.cancel()
-    while wait(waiting, timeout=0.2).not_done:
-        for side in sides:
-            side.cancel()
 
 
 def _place(tables: Sequence[str]) -> Callable[[Finding], tuple[int, int]]:
