@@ -12,7 +12,7 @@ text in UTF-8; a set of rows is compared by its count and the two sums of the fi
 bytes of the fingerprints, as signed integers, summed exactly. Sums need no order and no collation.
 
 `Method.HASH` is twice as fast: the server's own 64-bit hash under two seeds. It is the same only on
-servers of one major version and one encoding (`method_for`), and Python does not know it.
+servers of one major version, encoding and order of bytes (`method_for`), and Python does not know it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 HALF_BYTES = 8
 
@@ -34,14 +35,29 @@ class Method(StrEnum):
     HASH = "hash"
 
 
-def method_for(source: tuple[int, str], target: tuple[int, str]) -> Method:
-    """The fastest method that two servers (server_version_num, server_encoding) agree on.
+class Hashing(NamedTuple):
+    """What a server's own hash depends on, and what it makes of one text."""
 
-    >>> method_for((150004, "UTF8"), (150012, "UTF8")), method_for((140000, "UTF8"), (180000, "UTF8"))
-    (<Method.HASH: 'hash'>, <Method.SHA256: 'sha256'>)
+    version: int  # server_version_num
+    encoding: str
+    sample: int  # `SAMPLE_SQL`
+
+
+SAMPLE_SQL = "SELECT hashtextextended('one text that takes the hash more than one round' COLLATE \"C\", 1)"
+
+
+def method_for(source: Hashing, target: Hashing) -> Method:
+    """The fastest method that two servers agree on.
+
+    >>> method_for(Hashing(150004, "UTF8", 7), Hashing(150012, "UTF8", 7))
+    <Method.HASH: 'hash'>
+    >>> method_for(Hashing(140000, "UTF8", 7), Hashing(180000, "UTF8", 7))
+    <Method.SHA256: 'sha256'>
+    >>> method_for(Hashing(150004, "UTF8", 7), Hashing(150012, "UTF8", 8))  # a machine with another order of bytes
+    <Method.SHA256: 'sha256'>
     """
-    same = source[0] // 10_000 == target[0] // 10_000 and source[1] == target[1]
-    return Method.HASH if same else Method.SHA256
+    one, other = (side._replace(version=side.version // 10_000) for side in (source, target))
+    return Method.HASH if one == other else Method.SHA256
 
 
 # ---------------------------------------------------------------- SQL, the same for both sides

@@ -299,7 +299,7 @@ class Reconciliation:
                 add=self._add,
                 counted=self._counted,
                 report_fact=self.report_fact,
-                method=method_for(source.encoding, target.encoding),
+                method=method_for(source.hashing(), target.hashing()),
             )
             looks = {table.name: tables.submit(look.look_at, mappings[table.name]) for table in largest_first(asked)}
             await_tables(looks, self._done, decryption, source, target)

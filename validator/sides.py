@@ -18,6 +18,7 @@ import psycopg
 
 from runtime.postgres import Connection, Side, explain, open_source, open_target, use_schema
 from runtime.settings import redact
+from schemas.canonical import SAMPLE_SQL, Hashing
 
 APPLICATION_NAME = "validator"
 
@@ -84,11 +85,13 @@ class Readers:
         for connection in self._all:
             self._free.put(connection)
 
-    @property
-    def encoding(self) -> tuple[int, str]:
-        """Version and encoding of the server: what its own hashes depend on."""
+    def hashing(self) -> Hashing:
+        """What the server's own hash depends on."""
         info = self.first.info
-        return info.server_version, info.parameter_status("server_encoding") or ""
+        with named_errors(self.side, f"{self.side}: server facts"):
+            row = self.first.execute(SAMPLE_SQL.encode()).fetchone()
+        assert row is not None
+        return Hashing(info.server_version, info.parameter_status("server_encoding") or "", row[0])
 
     @contextmanager
     def borrow(self) -> Iterator[Connection]:

@@ -75,7 +75,7 @@ def drill(source_url: str, target_url: str, rows: int) -> Drilled:
         began = time.perf_counter()
         ranges = cut_ranges(there.first, plan, target_table, rows)
         cut = time.perf_counter()
-        method = method_for(there.encoding, here.encoding)
+        method = method_for(there.hashing(), here.hashing())
         sides = [cell.source for cell in plan.clear], [cell.target for cell in plan.clear]
         source = Begun.begin(pool, InSql(there.first, plan, "source", sides[0], ranges=ranges, method=method))
         target = InSql(here.first, plan, "target", sides[1], ranges=ranges, method=method)
