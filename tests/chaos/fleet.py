@@ -30,6 +30,7 @@ CLOCK_AHEAD_S = 3600
 STOP_TIMEOUT_S = 40.0
 SHOWN_CHARACTERS = 3000
 
+TAKEN_OVER = "has started and taken over"  # what one that is fenced says
 TOO_EARLY = -15  # SIGTERM met a Python that had not yet begun to listen to it
 
 EXPECTED = {
@@ -262,6 +263,8 @@ class Fleet:
 
     def _note(self, program: Program, code: int) -> None:
         self.tally.ended(program.name, code)
+        if code == ExitCode.FENCED or TAKEN_OVER in program.tail():
+            self.tally.fenced(program.name)
         if "error: unexpected" in (tail := program.tail()):
             self.tally.problem(f"{program.said} ended with {code}: {tail}")
             return

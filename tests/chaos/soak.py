@@ -65,6 +65,7 @@ class Soak:
     changes: int = 0
 
     def __post_init__(self) -> None:
+        self._changing = threading.Lock()  # the source, between two generations
         self._counted: dict[str, tuple[int, int, int]] = {}  # attempts, generations ended and abandoned, by tenant
 
     def begin_tenant(self, number: int) -> None:
@@ -114,14 +115,18 @@ class Soak:
 
     def _producer_ended(self, fleet: Fleet, version: int, is_complete: bool) -> None:
         self.ledger.producer_ended(version, is_complete=is_complete)
-        if is_complete and fleet.changes_source:
-            time.sleep(PAUSE_S)
-            self.changes += 1
-            self.ledger.change(shop.change(self.seed * 1_000_003 + self.changes))
+        if not is_complete:
+            return
+        time.sleep(PAUSE_S)
+        with self._changing:
+            if fleet.changes_source:
+                self.changes += 1
+                self.ledger.change(shop.change(self.seed * 1_000_003 + self.changes))
 
     def _peace(self, drawn: Round, fleet: Fleet) -> None:
         name = f"round {drawn.number} ({self.tenant})"
-        fleet.changes_source = False
+        with self._changing:
+            fleet.changes_source = False
         self.arena.make_peace()
         fleet.thaw()
         fleet.peaceful_since = time.monotonic()
