@@ -27,13 +27,14 @@ def compare_schema(
     types: Sequence[str] = (),
     sequences: Sequence[SequenceState] = (),
     added_types: Mapping[str, str] | None = None,
+    heirs: Sequence[str] = (),
     is_theirs: bool = False,
 ) -> Finding:
     """Everything that differs in the definition of one table.
 
     In a schema that somebody else made (`is_theirs`) there may be more columns, and constraints may
     be deferrable. `types` are differences of user-defined types that the table's columns have, `added_types`
-    what the server calls the types of added columns. `target` is None when the table is not there.
+    what the server calls the types of added columns, `heirs` tables that inherit from it and at the source do not. `target` is None when the table is not there.
     """
     table = mapping.table
     problems: list[tuple[str, str]] = [("", text) for text in types]
@@ -45,6 +46,7 @@ def compare_schema(
             problems += _own_parts(mapping, target)
             problems += _order(table, target)
             problems += [("", text) for text in surplus_constraints(mapping, target)]
+        problems += [("", f"shows the rows of {name}, which inherits from it in the target only") for name in heirs]
         problems += _columns(mapping, target, is_theirs=is_theirs)
         problems += _keys(mapping, target, _at_once if is_theirs else str)
         problems += _foreign_keys(table, target, _at_once if is_theirs else without_state)

@@ -42,11 +42,17 @@ class SchemaLook:
             types=types,
             sequences=sequences,
             added_types=_added_types(target, mapping),
+            heirs=self._heirs(found) if found is not None else (),
             is_theirs=is_theirs,
         )
         if found is not None and not is_theirs:
             finding = _with_access(finding, read_access(target, self.schema, found.name, self.grant_to), self.grant_to)
         return replace(finding, seconds=time.monotonic() - began)
+
+    def _heirs(self, found: Table) -> list[str]:
+        """Tables of any schema of the target that inherit from this one, and none of the source's does so."""
+        known = {table.name for table in self.catalogue.tables if found.name in table.inherits}
+        return [name for name in self.survey.of(found).children if name not in known]
 
     @cached_property
     def targets(self) -> dict[str, Table]:

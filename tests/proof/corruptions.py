@@ -644,6 +644,13 @@ DEFINITIONS: list[tuple[str, str, str, str, str]] = [  # kind, SQL, table, colum
         "",
         "USAGE of sequence",
     ),
+    (
+        "a table that shows the rows of another",
+        "CREATE TABLE public.more () INHERITS (parked);; INSERT INTO public.more VALUES (gen_random_uuid(), 'x', now())",
+        "parked",
+        "",
+        "shows the rows of more",
+    ),
     ("another owner", "ALTER TABLE parked OWNER TO proof_reader", "parked", "", 'is owned by "proof_reader"'),
 ]
 
