@@ -56,7 +56,8 @@ def told(error: BaseException, spoken: Spoken) -> int:
         case click.UsageError():
             code = ExitCode.USAGE
             path = error.ctx.command_path if error.ctx else ""
-            spoken.say(code, error.format_message(), f"`{path} --help` shows how it is used" if path else "")
+            hint = f"`{path} --help` shows how it is used" if path else ""
+            spoken.say(code, error.format_message(), _dashed(error) or hint)
         case click.ClickException():
             code = ExitCode.USAGE
             spoken.say(code, error.format_message())
@@ -71,6 +72,14 @@ def told(error: BaseException, spoken: Spoken) -> int:
         case _:  # its text may hold a row's value
             spoken.say(code, f"unexpected {type(error).__name__}", _DEBUG)
     return code
+
+
+def _dashed(error: click.UsageError) -> str:
+    """What to do when an argument that begins with a dash was taken for an option; "" when there is no argument."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return ""
+    takes = [item for item in error.ctx.command.params if isinstance(item, click.Argument)]
+    return f"write -- before arguments that begin with a dash: `{error.ctx.command_path} --help`" if takes else ""
 
 
 _DEBUG = "run it again with --debug to see where; please report it"

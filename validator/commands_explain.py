@@ -50,7 +50,7 @@ def explain(invocation: Invocation, *, table: str, key: tuple[str, ...], show_va
         click.echo(json.dumps(found.to_json(), ensure_ascii=False, indent=2))
     else:
         for line in lines(found):
-            click.echo(line)
+            click.echo(visible(line))
     return found.answer.exit_code
 
 
@@ -71,6 +71,7 @@ def lines(found: Explanation) -> Iterator[str]:
     yield f"  target      {'migrated_at ' + facts.migrated_at if facts.target is not None else 'not there'}"
     if facts.source is not None or facts.target is not None:
         yield from _table(found)
+    yield from (f"  not compared {text}" for text in facts.not_compared)
     yield f"{found.answer.verdict.value}: {found.answer.reason}"
     if found.answer.next:
         yield f"next: {found.answer.next}"
@@ -84,4 +85,22 @@ def _table(found: Explanation) -> Iterator[str]:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         values = found.columns[number - 1].values if number else None
         for side, value in (values or {}).items():
-            yield f"      {side}: {'NULL' if value is None else value}"
+            yield f"      {side}: {'NULL' if value is None else _cut(value)}"
+
+
+def visible(text: str) -> str:
+    r"""The text with whatever a terminal would obey, hide or break lines at as its escape.
+
+    >>> print(visible("red\x1b[31m\nnext: forged\u202e é"))
+    red\x1b[31m\nnext: forged\u202e é
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+_MOST_SHOWN = 1_000
+
+
+def _cut(value: str) -> str:
+    if len(value) <= _MOST_SHOWN:
+        return value
+    return f"{value[:_MOST_SHOWN]} … ({len(value):,} characters; --json shows all)"

@@ -25,10 +25,11 @@ from schemas.migration import Migration
 from schemas.nearest import did_you_mean
 from schemas.snapshots import Seen, Snapshot
 from validator.generation import reason_of
+from validator.instants import strange_instant, unknown_instant
 from validator.one_row import Key, OneRow, RowSides
 from validator.plan import table_plan
 from validator.published import TableLog
-from validator.reason import UNDECRYPTABLE, Answer, Facts, Waiting, apart, explain
+from validator.reason import UNDECRYPTABLE, Answer, Facts, Fault, Waiting, apart, explain
 from validator.row_images import RowImages
 from validator.sides import Readers, named_errors
 
@@ -87,6 +88,8 @@ class Explanation:
             },
             "quarantine": [asdict(item) for item in facts.quarantine],
             "target": {"found": facts.target is not None, "migrated_at": facts.migrated_at or None},
+            "faults": [fault.what for fault in facts.faults],
+            "not_compared": list(facts.not_compared),
             "columns": [asdict(column) for column in self.columns],
         }
 
@@ -155,6 +158,7 @@ class _Row:
             plan=self._plan,
             keyring=look.keyring,
             tenant=look.migration.tenant,
+            strange=(unknown_instant(self._plan, self._progress), strange_instant(self._plan, self._progress)),
         )
         key = sides.printed(typed)
         there, here = sides.at_source(key), sides.in_target(key)
@@ -171,7 +175,6 @@ class _Row:
 
     def _facts(self, control: ControlState, key: Key, there: OneRow | None, here: OneRow | None) -> Facts:
         table, progress = self._mapping.table.name, self._progress
-        keys = {key, *(found.key for found in (there, here) if found is not None)}  # citext, 1.0 and 1.00: one key
         look = self._look
         log = TableLog(kafka=look.kafka, migration=look.migration, keyring=look.keyring, log_id=progress.tenant.log_id)
         found = RowImages(
@@ -181,8 +184,10 @@ class _Row:
             mapping=self._mapping,
             plan=self._plan,
             target=self._target,
-        ).of(keys)
+        ).of(key)
         images = sorted(found, key=lambda image: (image.generation, image.attempt))
+        # citext, 1.0 and 1.00: one key, of which quarantine holds the digest as it was published
+        keys = {key, *(side.key for side in (there, here) if side is not None), *(image.key for image in images)}
         ended = [
             number
             for number, item in progress.generations.items()
@@ -203,8 +208,31 @@ class _Row:
             waits_for=self._waits_for() if is_running else (),
             target=here.cells if here is not None else None,
             migrated_at=here.stamp if here is not None else "",
+            faults=self._faults(there, here),
+            not_compared=self._not_compared(),
         )
         return replace(facts, seen=_seen(facts, control, int(there.stamp))) if there is not None else facts
+
+    def _faults(self, there: OneRow | None, here: OneRow | None) -> tuple[Fault, ...]:
+        """What `reconcile` would find of this row, and no cell shows."""
+        name = self._mapping.table.name
+        schema = f"validator reconcile --table {name} --layers schema"
+        sides = [(side, row) for side, row in (("source", there), ("target", here)) if row is not None]
+        found = [
+            Fault(what=f"the {side} has {row.count:,} rows with this key", next=schema)
+            for side, row in sides
+            if row.count > 1
+        ]
+        if here is not None:
+            found += [Fault(what=text, next=schema) for text in self._plan.left_out]
+            if here.instant_fault:
+                next_ = f"delete the row in the target, then producer snapshot --table {name}"
+                found.append(Fault(what=f"the target's row {here.instant_fault}", next=next_))
+        return tuple(found)
+
+    def _not_compared(self) -> tuple[str, ...]:
+        names = ", ".join(item.name for item in self._plan.sealed)
+        return (f"there is no keyring to open {names} with",) if names and self._look.keyring is None else ()
 
     def _quarantine(self, keys: set[Key]) -> tuple[Waiting, ...]:
         with named_errors("target", "schema replicator: quarantine"):

@@ -18,7 +18,7 @@ from validator.sides import named_errors
 from validator.verdict import Difference, Finding, Kind
 
 NEVER_REPLACED = "shows an instant that no generation has: later snapshots would not replace the row"
-_NOT_OF_A_LOAD = "shows an instant that no generation has: something else than a load wrote it"
+NOT_OF_A_LOAD = "shows an instant that no generation has: something else than a load wrote it"
 
 
 def strange_instant(plan: TablePlan, progress: Progress) -> str:
@@ -76,7 +76,7 @@ def with_instants(
             kind=Kind.VALUE_MISMATCH,
             columns=(plan.migrated_at,),
             key=digest(row[2:]) if plan.key else "",
-            detail=NEVER_REPLACED if row[1] else _NOT_OF_A_LOAD,
+            detail=NEVER_REPLACED if row[1] else NOT_OF_A_LOAD,
         )
         for row in rows
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 
 from schemas.errors import ExitCode
@@ -32,6 +32,15 @@ class Image:
     is_ended: bool  # the generation has ended in the target
     is_applied: bool  # the target's position lies behind it
     cells: Cells = field(repr=False)
+    key: tuple[str, ...] = field(default=(), repr=False)  # as published: equal keys may be written otherwise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What is wrong with a row beside its cells, and what to do about it."""
+
+    what: str
+    next: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +69,8 @@ class Facts:
     waits_for: Sequence[str]  # parents that are not complete yet
     target: Cells | None = field(repr=False)
     migrated_at: str = ""
+    faults: Sequence[Fault] = ()  # none of them shows in a cell
+    not_compared: Sequence[str] = ()  # columns of which nothing can be said, and why
 
     @property
     def is_equal(self) -> bool:
@@ -107,8 +118,24 @@ class Answer:
 
 
 def explain(facts: Facts) -> Answer:
-    """The first reason that holds."""
-    return _undone(facts) or _done(facts)
+    """The first reason that holds; equal only of a row without faults, all of whose cells were compared."""
+    return _undone(facts) or _with_faults(facts, _done(facts))
+
+
+def _with_faults(facts: Facts, answer: Answer) -> Answer:
+    """The answer of the cells, with what stands beside them."""
+    if facts.faults:
+        told = "; ".join(fault.what for fault in facts.faults)
+        if answer.verdict is Verdict.DIFFERENT:
+            return replace(answer, reason=f"{answer.reason}; and {told}")
+        return _different(f"{told}; otherwise {answer.reason}", facts.faults[0].next)
+    if facts.not_compared and facts.target is not None and answer.verdict is Verdict.EQUAL:
+        return Answer(
+            verdict=Verdict.INCONCLUSIVE,
+            reason=f"{'; '.join(facts.not_compared)}; otherwise {answer.reason}",
+            next="set KEYRING and KEYRING_KEK_FILE to the keyring that the data were written with",
+        )
+    return answer
 
 
 def _undone(facts: Facts) -> Answer | None:

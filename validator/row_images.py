@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -11,9 +11,11 @@ from runtime.control import open_control
 from runtime.postgres import Connection
 from runtime.progress import GenerationState, Progress
 from schemas.batch import WireSchema
+from schemas.catalogue import Column
 from schemas.control import ControlState
 from schemas.mapping import TableMapping
 from schemas.records import Kind, Position, TableStarted
+from validator.equal_keys import EqualKeys
 from validator.one_row import Key
 from validator.plan import TablePlan
 from validator.published import TableLog
@@ -32,8 +34,9 @@ class RowImages:
     plan: TablePlan
     target: Connection  # its server computes transforms
 
-    def of(self, keys: Collection[Key]) -> Iterator[Image]:
-        """Images of rows with one of these keys, in the order of the log of each partition."""
+    def of(self, key: Key) -> Iterator[Image]:
+        """Images of rows with this key, however it is written, in the order of the log of each partition."""
+        equals = EqualKeys(target=self.target, columns=self._key_columns, key=key)
         table, log, generations = self.mapping.table.name, self.log, self.control.generations
         topics = {item.tables[table].started.topic for item in generations.values() if table in item.tables}
         for topic in sorted(topics):
@@ -48,11 +51,17 @@ class RowImages:
                     continue
                 schema = WireSchema(started[place].columns)
                 frame = log.frame(record, schema)
-                rows = _places(frame, schema, self.mapping.table.key, keys)
+                written = _written(frame, schema, self.mapping.table.key)
+                rows = equals.places(written)
                 if not rows:
                     continue
                 for row, cells in self._cells(frame[rows], schema):
-                    yield self._image(started[place], record.position, rows[row], cells)
+                    image = self._image(started[place], record.position, rows[row], cells)
+                    yield replace(image, key=written[rows[row]])
+
+    @property
+    def _key_columns(self) -> tuple[Column, ...]:
+        return tuple(self.mapping.table.column(name) for name in self.mapping.table.key)
 
     def _cells(self, frame: pl.DataFrame, schema: WireSchema) -> Iterator[tuple[int, Cells]]:
         """Each row of the frame, in the target's terms; columns that its generation did not publish are left out."""
@@ -99,6 +108,6 @@ def _only(plan: TablePlan, names: set[str]) -> TablePlan:
     )
 
 
-def _places(frame: pl.DataFrame, schema: WireSchema, names: Sequence[str], keys: Collection[Key]) -> list[int]:
+def _written(frame: pl.DataFrame, schema: WireSchema, names: Sequence[str]) -> list[Key]:
     columns = [text_series(frame.get_column(schema.field(name))).to_list() for name in names]
-    return [row for row, key in enumerate(zip(*columns, strict=True)) if key in keys]
+    return list(zip(*columns, strict=True))

@@ -468,3 +468,34 @@ def test_a_key_that_cannot_be_is_wrong_use_and_is_not_repeated(say: Callable[...
     ):
         said = say("explain", *arguments)
         assert (said.code, words in said.err, "fifty" in said.err) == (2, True, False)
+    dashed = say("explain", "orders", "-17")
+    assert (dashed.code, "write -- before" in dashed.err) == (2, True)
+    assert say("explain", "customers", "c\udcff").code == 2  # bytes that are no UTF-8
+
+
+def test_a_row_with_a_fault_that_no_cell_shows_is_not_called_equal(shop: Moved) -> None:
+    shop.corrupt(
+        "ALTER TABLE lines DROP CONSTRAINT lines_pkey; INSERT INTO lines SELECT * FROM lines WHERE order_id = 5"
+    )
+    shop.corrupt("ALTER TABLE orders DROP COLUMN tags")
+    shop.corrupt("UPDATE customers SET migrated_at = migrated_at + interval '1 day' WHERE id = 'c 1'")
+
+    for key, says in (
+        (("lines", "5", "1"), "the target has 2 rows with this key; otherwise equal"),
+        (("orders", "7"), 'column "tags" is missing in the target; otherwise equal'),
+        (("customers", "c 1"), "the target's row shows an instant that no generation has"),
+    ):
+        found = explained(shop, *key)
+        assert (found["exit_code"], says in found["reason"], len(found["faults"])) == (1, True, 1)
+
+
+def test_nothing_that_a_terminal_obeys_is_shown_as_it_is(shop: Moved, say: Callable[..., Said]) -> None:
+    for change in (shop.change, shop.corrupt):
+        change(
+            "UPDATE lines SET text = E'\\x1b[31m\\nequal: forged' || repeat('x', 2000) WHERE order_id = 5 AND number = 1"
+        )
+
+    said = say("explain", "lines", "5", "1", "--show-values")
+
+    assert "source: \\x1b[31m\\nequal: forgedxxx" in said.out
+    assert "(2,019 characters; --json shows all)" in said.out

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.snapshots import Seen
-from validator.reason import UNDECRYPTABLE, Facts, Image, Waiting, explain
+from validator.reason import UNDECRYPTABLE, Facts, Fault, Image, Waiting, explain
 
 OLD, NEW, ODD = {"id": "1", "x": "old"}, {"id": "1", "x": "new"}, {"id": "1", "x": "odd"}
 
@@ -46,6 +46,7 @@ def facts(**known: Any) -> Facts:
     return Facts(**{**parts, **known})
 
 
+TWICE = [Fault(what="the target has 2 rows with this key", next="")]
 PENDING = image(2, NEW, is_ended=False, is_applied=False)
 COURSES = [
     (facts(source=OLD, target=OLD, images=[image(1, OLD)]), 0, "equal at the source and in the target"),
@@ -73,6 +74,10 @@ COURSES = [
     (facts(source=NEW, images=[PENDING], newest=2, is_running=True, waits_for=["p"]), 3, "published at t-0@2, not applied: its table waits for p"),
     (facts(source=NEW, target=OLD, images=[image(1, OLD), PENDING], seen=Seen.SINCE), 3, "published at t-0@2, not applied yet"),
     (facts(source=NEW, newest=2, is_running=True), 3, "generation 2 has not ended"),
+    (facts(source=OLD, target=OLD, faults=TWICE), 1, "the target has 2 rows with this key; otherwise equal at the source and in the target"),
+    (facts(source=NEW, target=OLD, images=[image(1, OLD)], seen=Seen.BEFORE, faults=TWICE), 1, "has not changed since; and the target has 2 rows with this key"),
+    (facts(source=OLD, target=OLD, not_compared=["there is no keyring to open x with"]), 3, "there is no keyring to open x with; otherwise equal"),
+    (facts(source=OLD, seen=Seen.SINCE, not_compared=["there is no keyring to open x with"]), 0, "inserted at the source since the snapshot"),
     (facts(source=NEW, target=OLD, images=[image(1, OLD), image(2, ODD, is_current=False)], seen=Seen.SINCE), 0, "published at t-0@1"),
 ]  # fmt: skip
 
