@@ -19,6 +19,7 @@ from producer.plan import (
     PlannedTable,
 )
 from producer.suspects import told
+from runtime.display import shown
 from schemas.oddity import Oddity, Severity
 
 _STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTICE: "dim"}
@@ -184,15 +185,6 @@ def _many(noun: str, number: int) -> str:
     head, of, rest = noun.partition(" of ")
     first, space, last = head.rpartition(" ")
     return first + space + _IRREGULAR.get(last, f"{last}s") + of + rest
-
-
-def shown(text: str) -> str:
-    r"""Names may hold anything; what would move the cursor is escaped.
-
-    >>> shown("a\nb")
-    'a\\nb'
-    """
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def count(number: int) -> str:

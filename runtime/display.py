@@ -214,3 +214,12 @@ class Bars:
         total = sum(known) if len(known) == len(self._totals) else None
         self._progress.tasks[self._index(self._all)].total = total  # `update` takes None for no change
         self._progress.update(self._all, completed=done)
+
+
+def shown(text: str) -> str:
+    r"""Names may hold anything; what would move the cursor is escaped.
+
+    >>> shown("a\nb")
+    'a\\nb'
+    """
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from runtime.keyring import Keyring
+from runtime.whole_file import write_whole
 from schemas.errors import Unavailable
 from schemas.repair import NotThisPlan, RepairPlan, format_plan, parse_plan
 
@@ -19,16 +18,7 @@ def write_plan(path: Path, plan: RepairPlan, keyring: Keyring | None) -> None:
     """
     text = format_plan(plan, keyring.repair_key(plan.tenant) if keyring is not None else None)
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, text, mode=0o600)
     except OSError as error:
         raise Unavailable(
             f"{path}: the repair plan cannot be written: {error.strerror}", hint="name another place with --plan"

@@ -26,6 +26,7 @@ from runtime.command import (
 from runtime.keyring import load_keyring
 from runtime.reporting import ProgressChoice
 from runtime.settings import BOOTSTRAP, PROPERTIES, KafkaSettings
+from runtime.whole_file import see_distinct
 from schemas.errors import ConfigurationError, ExitCode, ReplicatorError
 from validator import report as reports
 from validator.as_of import AS_OF_LAYERS
@@ -302,6 +303,7 @@ def _compare(
     for path in (page, saved):
         if path is not None and not path.parent.is_dir():
             raise ConfigurationError(f"{path}: there is no folder {path.parent}")
+    see_distinct(**{"report": page, "json-report": saved, "plan": plan})
     options = asked.options()
     if plan is not None:
         see_plan_fits(plan, options.layers, as_of=options.as_of)

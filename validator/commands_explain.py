@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 
 from runtime.command import Invocation, examples, json_option, pass_invocation
+from runtime.display import shown
 from runtime.keyring import load_keyring
 from schemas.errors import ExitCode
 from validator.explain import Explanation, RowLook
@@ -50,7 +51,7 @@ def explain(invocation: Invocation, *, table: str, key: tuple[str, ...], show_va
         click.echo(json.dumps(found.to_json(), ensure_ascii=False, indent=2))
     else:
         for line in lines(found):
-            click.echo(visible(line))
+            click.echo(shown(line))
     return found.answer.exit_code
 
 
@@ -86,15 +87,6 @@ def _table(found: Explanation) -> Iterator[str]:
         values = found.columns[number - 1].values if number else None
         for side, value in (values or {}).items():
             yield f"      {side}: {'NULL' if value is None else _cut(value)}"
-
-
-def visible(text: str) -> str:
-    r"""The text with whatever a terminal would obey, hide or break lines at as its escape.
-
-    >>> print(visible("red\x1b[31m\nnext: forged\u202e é"))
-    red\x1b[31m\nnext: forged\u202e é
-    """
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 _MOST_SHOWN = 1_000

@@ -14,6 +14,7 @@ from runtime.keyring import Keyring, load_keyring
 from runtime.plan_file import read_plan, write_plan
 from runtime.reporting import ProgressChoice
 from runtime.settings import KafkaSettings
+from runtime.whole_file import see_replaceable
 from schemas.errors import ConfigurationError, ExitCode
 from schemas.repair import RepairPlan, RowKind
 from validator.recheck import Recheck, Rechecked, Still
@@ -58,6 +59,7 @@ def see_plan_fits(path: Path, layers: tuple[Layer, ...], *, as_of: bool) -> None
         )
     if not path.parent.is_dir():
         raise ConfigurationError(f"{path}: there is no folder {path.parent}")
+    see_replaceable(path)
 
 
 def save_plan(path: Path, plan: RepairPlan | None, keyring: Keyring | None) -> None:

@@ -48,6 +48,7 @@ def render(report: Mapping[str, Any]) -> str:
         all=_all(report),
         positions=_positions(report),
         notes=remarks(report),
+        changed=changed_since(report),
         sums=[(table["name"], column, total) for table in report["tables"] for column, total in table["sums"].items()],
     )
 
@@ -156,6 +157,12 @@ def _positions(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     for item in report["load"]["positions"]:
         by_topic.setdefault(item["topic"], []).append(number(item["next_offset"]))
     return [(topic, ", ".join(offsets)) for topic, offsets in by_topic.items()]
+
+
+def changed_since(report: Mapping[str, Any]) -> int:
+    """How many rows of all layers the source changed since the snapshot, listed or not."""
+    findings = [*report["whole"].values(), *(found for table in report["tables"] for found in table["layers"].values())]
+    return sum(finding.get("changed_since", 0) for finding in findings)
 
 
 def remarks(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -8,14 +8,13 @@ cut short leaves `complete: false` and never the verdict equal.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from runtime.whole_file import write_whole
 from schemas.errors import ConfigurationError, ReplicatorError
 from validator.sides import Server
 from validator.verdict import ABOUT, WHOLE, Difference, Finding, Judgement, Layer, Request, Verdict
@@ -205,17 +204,7 @@ def as_text(plain: Mapping[str, Any]) -> str:
 def save(path: Path, text: str) -> None:
     """Write a file as a whole: a reader sees the old one or the new one, never half of it."""
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, text, mode=0o644)
     except OSError as error:
         raise CannotWrite(path, error) from None
 

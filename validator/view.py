@@ -10,7 +10,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from validator.page import MARKS, duration, remarks
+from runtime.display import shown
+from validator.page import MARKS, changed_since, duration, remarks
 from validator.verdict import WHOLE, Layer
 
 _STYLES = {"equal": "green", "different": "bold red", "inconclusive": "yellow", "skipped": "dim"}
@@ -47,6 +48,9 @@ def _parts(report: Mapping[str, Any]) -> Iterator[RenderableType]:
     if report.get("changed_since"):
         yield Text("changed at the source since the snapshot; the target holds what was published:", style="dim")
         yield _differences({"differences": report["changed_since"]})
+        more = changed_since(report) - min(len(report["changed_since"]), _SHOWN)
+        if more > 0:
+            yield Text(f"… and {more:,} more; --json-report and --report list them", style="dim")
         yield Text()
     notes = list(_notes(report))
     if notes:
@@ -65,8 +69,13 @@ def _matrix(report: Mapping[str, Any]) -> Table:
     for item in report["tables"]:
         rows = item["rows_target"] if item["rows_target"] is not None else item["rows_source"]
         cells = [_mark(item["layers"][layer.value]["verdict"]) for layer in layers]
-        table.add_row(item["name"], "–" if rows is None else f"{rows:,}", *cells)
+        table.add_row(_text(item["name"]), "–" if rows is None else f"{rows:,}", *cells)
     return table
+
+
+def _text(name: str, style: str = "") -> Text:
+    """Names are whatever somebody called a thing: no markup, and nothing that a terminal obeys."""
+    return Text(shown(name), style=style)
 
 
 def _mark(verdict: str) -> Text:
@@ -90,11 +99,11 @@ def _differences(report: Mapping[str, Any]) -> Table:
             else "red"
         )
         table.add_row(
-            Text(item["table"] or "–"),
+            _text(item["table"] or "–"),
             Text(item["layer"]),
             Text(item["kind"].replace("_", " ") + rows, style=style),
             Text(item["key"] or "–"),
-            Text(detail or "–"),
+            _text(detail or "–"),
         )
     return table
 
@@ -102,7 +111,7 @@ def _differences(report: Mapping[str, Any]) -> Table:
 def _notes(report: Mapping[str, Any]) -> Iterator[Text]:
     found = remarks(report)
     for table, heading, text in found[:_SHOWN]:
-        yield Text(f"{table or heading.lower()}: {text}", style="dim")
+        yield _text(f"{table or heading.lower()}: {text}", style="dim")
     if len(found) > _SHOWN:
         yield Text(f"… and {len(found) - _SHOWN:,} more remarks; --json-report and --report list them", style="dim")
 
@@ -110,7 +119,7 @@ def _notes(report: Mapping[str, Any]) -> Iterator[Text]:
 def _verdict(report: Mapping[str, Any]) -> Iterator[Text]:
     verdict = report["verdict"]
     line = Text(f"{MARKS[verdict]} ", style=_STYLES[verdict])
-    line.append(report["sentence"], style=_STYLES[verdict])
+    line.append(shown(report["sentence"]), style=_STYLES[verdict])
     yield line
     load, source = report["load"], report["source"]
     if load["generation"] is not None and source is not None:
