@@ -225,8 +225,7 @@ def reconcile(
             wait_until_ended(url, migration.schema_, migration.tenant, wait_s=wait_s, report=report_fact)
     if keys is not None:
         return recheck(invocation, keys, kafka_if_set(invocation), progress, as_json=as_json)
-    report = _compare(invocation, asked, progress, page, saved, plan=plan)
-    _print(report, as_json=as_json)
+    report = _compare(invocation, asked, progress, page, saved, as_json=as_json, plan=plan)
     return ExitCode(report["exit_code"])
 
 
@@ -281,10 +280,10 @@ def report(
         found = reports.read(source)
         if page is not None:
             reports.save(page, render(found))
+        _print(found, as_json=as_json)
     else:
         asked = _Asked(layers=layers, tables=tables, sample=sample, seed=seed, jobs=jobs, fail_on=fail_on)
-        found = _compare(invocation, asked, progress, page, None)
-    _print(found, as_json=as_json)
+        found = _compare(invocation, asked, progress, page, None, as_json=as_json)
     if page is not None:
         click.echo(f"report written: {page}", err=True)
     return ExitCode(found["exit_code"])
@@ -297,9 +296,10 @@ def _compare(
     page: Path | None,
     saved: Path | None,
     *,
+    as_json: bool,
     plan: Path | None = None,
 ) -> dict[str, Any]:
-    """Compare, and write what is to be written, also of a run that was cut short."""
+    """Compare, write what is to be written, also of a run that was cut short, and show it, also when it cannot be written."""
     for path in (page, saved):
         if path is not None and not path.parent.is_dir():
             raise ConfigurationError(f"{path}: there is no folder {path.parent}")
@@ -327,9 +327,12 @@ def _compare(
         except (KeyboardInterrupt, SystemExit, ReplicatorError):
             _write(run.report().to_json(), page, saved)
             raise
-    _write(plain, page, saved)
-    if plan is not None:
-        save_plan(plan, run.repair_plan(), keyring)
+    try:
+        _write(plain, page, saved)
+        if plan is not None:
+            save_plan(plan, run.repair_plan(), keyring)
+    finally:
+        _print(plain, as_json=as_json)
     return plain
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
 import html
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -767,6 +769,33 @@ def test_report_that_is_killed_while_it_is_written_leaves_the_one_before(tmp_pat
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
 
     assert (done.returncode, saved.read_text()) == (-signal.SIGKILL, "before")
+
+
+def test_verdict_is_shown_also_when_the_report_cannot_be_written_at_the_end(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in pair.environment.items():
+        monkeypatch.setenv(name, value)
+    saved = tmp_path / "r.json"
+    looked = Reconciliation.run
+
+    def run_on_a_full_disk(run: Reconciliation) -> Any:
+        found = looked(run)
+        monkeypatch.setattr(os, "fsync", full)
+        return found
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Reconciliation, "run", run_on_a_full_disk)
+    with pytest.raises(SystemExit) as end:
+        main.main(["reconcile", "--layers", "counts", "--json-report", str(saved)])
+
+    said = capsys.readouterr()
+    assert end.value.code == 4
+    assert "Equal in what was looked at" in said.out
+    assert "cannot be written: No space left" in said.err
+    assert not json.loads(saved.read_text())["complete"]
 
 
 def test_another_keyring_of_the_tenant_is_said_before_any_row_is_named(pair: Pair, run: Run, tmp_path: Path) -> None:
