@@ -76,7 +76,7 @@ def fingerprint_sql(texts: Sequence[str], method: Method = Method.SHA256) -> str
     """SQL for a row's fingerprint: bytea with SHA-256; with HASH the text itself, hashed only in `sums_sql`."""
     if method is Method.HASH:
         return row_text(texts)
-    return f"sha256(convert_to({row_text(texts)}, 'UTF8'))"
+    return f"pg_catalog.sha256(pg_catalog.convert_to({row_text(texts)}, 'UTF8'))"
 
 
 def sums_sql(fingerprint: str, method: Method = Method.SHA256) -> list[str]:
@@ -85,9 +85,9 @@ def sums_sql(fingerprint: str, method: Method = Method.SHA256) -> list[str]:
     Compute the fingerprint in a subquery that the planner cannot pull up (OFFSET 0), or it is computed twice.
     """
     if method is Method.HASH:
-        return [f'sum(hashtextextended({fingerprint} COLLATE "C", {seed}))::text' for seed in (1, 2)]
+        return [f'sum(pg_catalog.hashtextextended({fingerprint} COLLATE "C", {seed}))::text' for seed in (1, 2)]
     return [
-        f"sum(('x' || encode(substr({fingerprint}, {start}, {HALF_BYTES}), 'hex'))::bit(64)::bigint)::text"
+        f"sum(('x' || pg_catalog.encode(pg_catalog.substr({fingerprint}, {start}, {HALF_BYTES}), 'hex'))::bit(64)::bigint)::text"
         for start in (1, 1 + HALF_BYTES)
     ]
 

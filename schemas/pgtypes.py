@@ -89,7 +89,8 @@ def text_expression(column: Column, alias: str = "t") -> str:
     if _PADDED.fullmatch(column.type):
         return f"textin(bpcharout({cell}))"
     # num_nonnulls, because IS NOT NULL of a composite value asks for all its fields.
-    return f"CASE WHEN num_nonnulls({cell}) = 1 THEN format('%s', {cell}) END"
+    # By their schema, because somebody's own format(text, text[]) fits better than the one that takes anything.
+    return f"CASE WHEN pg_catalog.num_nonnulls({cell}) = 1 THEN pg_catalog.format('%s', {cell}) END"
 
 
 def float_text(value: float, kind: Wire = Wire.DOUBLE) -> str:

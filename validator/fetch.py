@@ -116,7 +116,7 @@ def rows_by_key(
         f" JOIN {relation} t ON {on}"
     )
     parameters = [[one[number] for one in keys] for number in range(len(names))]
-    with named_errors(side, f"{plan.name}: rows by key"):
+    with named_errors(side, f"{plan.name}: rows of the {side} by key"):
         return connection.execute(query.encode(), parameters).fetchall()
 
 

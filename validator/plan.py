@@ -118,7 +118,7 @@ class TablePlan:
         Rows without one are left out on both sides: the other rows, their number and their sums
         being the same says that these are the same rows too.
         """
-        return f"num_nonnulls({', '.join(item.cell for item in self.sealed)}) > 0"
+        return f"pg_catalog.num_nonnulls({', '.join(item.cell for item in self.sealed)}) > 0"
 
 
 def table_plan(mapping: TableMapping, target: Table, schema: str) -> TablePlan:

@@ -137,7 +137,7 @@ def scan_sql(plan: TablePlan, side: Side, wanted: Wanted, known_kids: Sequence[i
         outer += item.outputs(f"n{number}")
     for number, sealed in enumerate(plan.sealed if wanted.envelopes else ()):
         # num_nonnulls, because of a composite value IS NOT NULL asks for each of its fields.
-        inner.append(f"num_nonnulls({sealed.cell}) AS g{number}")
+        inner.append(f"pg_catalog.num_nonnulls({sealed.cell}) AS g{number}")
         outer.append(f"coalesce(sum(g{number}), 0)::bigint")
         if side == "target":
             inner.append(f"{sealed.cell} AS e{number}")

@@ -71,9 +71,9 @@ def test_what_avro_cannot_hold_exactly_travels_as_text(type_: str) -> None:
         ("boolean", 't."c"::text', 't."c"::text'),
         ("xml", 't."c"::text', 't."c"::text'),
         ("character(3)", 't."c"', 'textin(bpcharout(t."c"))'),
-        ("inet", 't."c"', 'CASE WHEN num_nonnulls(t."c") = 1 THEN format(\'%s\', t."c") END'),
+        ("inet", 't."c"', 'CASE WHEN pg_catalog.num_nonnulls(t."c") = 1 THEN pg_catalog.format(\'%s\', t."c") END'),
         ("character varying(10)", 't."c"', 't."c"::text'),
-        ("text[]", 't."c"', 'CASE WHEN num_nonnulls(t."c") = 1 THEN format(\'%s\', t."c") END'),
+        ("text[]", 't."c"', 'CASE WHEN pg_catalog.num_nonnulls(t."c") = 1 THEN pg_catalog.format(\'%s\', t."c") END'),
     ],
 )
 def test_each_type_has_one_form(type_: str, select: str, text: str) -> None:
