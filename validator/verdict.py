@@ -329,13 +329,26 @@ def _equal(findings: Sequence[Finding], request: Request) -> str:
             f" {changed:,} {'row was' if changed == 1 else 'rows were'} changed at the source since the snapshot:"
             " the target holds what was published."
         )
-    loosest = max((f.sample.bound for f in findings if f.sample is not None and f.layer is Layer.CELLS), default=0.0)
-    if loosest > 0:
+    if (
+        Layer.ROWS in request.layers
+        and Layer.CHECKSUMS not in request.layers
+        and (few := _loosest(findings, Layer.ROWS))
+    ):
+        text += (
+            f" Rows were compared at random, not all of them: with 95 % confidence fewer than {share(few)} of a table's"
+            " rows differ (the bound of each table is in the report)."
+        )
+    if loosest := _loosest(findings, Layer.CELLS):
         text += (
             " Encrypted cells were sampled, not all decrypted: with 95 % confidence fewer than"
             f" {share(loosest)} of a table's rows differ there (the bound of each table is in the report)."
         )
     return text
+
+
+def _loosest(findings: Sequence[Finding], layer: Layer) -> float:
+    """The bound of the table of which a layer's sample says least; 0 when it was no sample."""
+    return max((f.sample.bound for f in findings if f.sample is not None and f.layer is layer), default=0.0)
 
 
 def _changed(findings: Sequence[Finding]) -> int:

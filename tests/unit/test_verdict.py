@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,6 +98,21 @@ def test_a_sample_is_equal_with_its_bound_said() -> None:
     assert judgement.verdict is Verdict.EQUAL
     assert "sampled" in judgement.sentence
     assert "fewer than 1 %" in judgement.sentence
+
+
+def test_random_rows_alone_are_not_said_to_be_all_rows() -> None:
+    drawn = Sample(rows=299, population=10**6, seed=1)
+    for layers, says in (((Layer.GENERATION, Layer.ROWS), True), (tuple(Layer), False)):
+        request = replace(ALL, layers=layers)
+        findings = [
+            replace(f, looked_at=299, there=10**6, sample=drawn) if f.layer is Layer.ROWS else f
+            for f in equal_findings(request)
+        ]
+
+        judgement = judge(findings, request)
+
+        assert judgement.verdict is Verdict.EQUAL
+        assert ("fewer than 1 % of a table's rows differ" in judgement.sentence) == says
 
 
 def test_a_sample_of_nothing_from_something_is_inconclusive() -> None:
