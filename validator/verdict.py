@@ -274,7 +274,9 @@ def _different(findings: Sequence[Finding], request: Request) -> str:
         aside = [d for f in findings for d in f.differences if d.kind in _ASIDE and d.layer is Layer.GENERATION]
         rows = f"{sum(d.rows for d in aside):,} rows of {', '.join(sorted({d.table for d in aside}))}"
         return f"Different: {rows} stand in quarantine, each named with its reason; nothing else differs."
-    return f"Different{where} ({', '.join(layers)}); each difference is listed."
+    whole = all(len(f.differences) >= f.total for f in findings)
+    listed = "each difference is listed" if whole else "all are counted, and the first of each table and layer listed"
+    return f"Different{where} ({', '.join(layers)}); {listed}."
 
 
 _ASIDE = frozenset({Kind.QUARANTINED, Kind.DISCARDED})

@@ -189,3 +189,11 @@ def test_a_share_is_rounded_up_so_the_bound_still_holds(part: float) -> None:
 
 def test_every_layer_of_a_table_is_owed_for_every_table() -> None:
     assert len(ALL.expected()) == 2 + len(TABLE_LAYERS) * len(TABLES)
+
+
+def test_differences_that_are_not_all_listed_are_not_said_to_be() -> None:
+    one = Difference(layer=Layer.CHECKSUMS, table="orders", kind=Kind.VALUE_MISMATCH)
+    for total, says in ((1, "each difference is listed"), (2, "all are counted, and the first of each table")):
+        bad = Finding(layer=Layer.CHECKSUMS, table="orders", differences=(one,), different=total)
+
+        assert says in judge([bad], ALL).sentence
