@@ -27,14 +27,14 @@ from schemas.snapshots import Seen, Snapshot
 from validator.as_of import not_applied
 from validator.fetch import Compared, Fetcher, rows_by_key
 from validator.generation import Quarantine, current, reason_of
-from validator.instants import strange_instant
+from validator.instants import NOT_OF_A_LOAD, strange_instant, unknown_instant
 from validator.one_row import RowSides
 from validator.options import Options
 from validator.plan import TablePlan, table_plan
 from validator.reconcile import Reconciliation
 from validator.rows import kind_of
 from validator.sides import Readers, named_errors
-from validator.verdict import TABLE_LAYERS, Kind, Layer, Verdict, worst
+from validator.verdict import TABLE_LAYERS, Finding, Kind, Layer, Verdict, worst
 
 _STILL: dict[Kind, str] = {
     Kind.MISSING_IN_TARGET: "the target has not this row",
@@ -45,6 +45,7 @@ _STILL: dict[Kind, str] = {
     Kind.DISCARDED: "it was given up in quarantine",
 }
 _STUCK = "the target's row shows an instant that no generation has, so no image replaces it: delete it there"
+_FOREIGN = f"the target's row {NOT_OF_A_LOAD}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,11 @@ class Still:
     detail: str
     columns: tuple[str, ...] = ()
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing that is published replaces or prunes the target's row."""
+        return self.detail == _STUCK
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rechecked:
@@ -67,6 +73,7 @@ class Rechecked:
     tables: tuple[str, ...] = ()  # that were to be published whole, and were compared whole
     different: tuple[Still, ...] = ()
     different_tables: tuple[str, ...] = ()
+    has_extra: bool = False  # those tables have rows too many, which publishing them does not take away
     changed: tuple[Still, ...] = ()  # differ, and were written at the source after the newest snapshot
     unknown: tuple[str, ...] = ()
 
@@ -104,19 +111,24 @@ class Rechecked:
         """What to do."""
         if self.verdict is None:
             return "validator reconcile    (all tables, every layer)"
-        kinds = {item.kind for item in self.different}
-        if kinds & {Kind.QUARANTINED, Kind.DISCARDED}:
-            return "consumer quarantine list"
-        if kinds == {Kind.EXTRA_IN_TARGET}:
-            return "producer snapshot, consumer run --until-complete    (a complete generation prunes what is too many)"
-        if not self.different and self.different_tables:
-            options = " ".join(f"--table {name}" for name in self.different_tables)
-            return f"producer snapshot {options}, consumer run --until-complete, then this again"
-        if self.different:
-            return "producer snapshot --keys FILE, consumer run --until-complete, then this again"
+        if self.verdict is Verdict.DIFFERENT:
+            return self._mends
         return (
             "consumer run --until-complete, then this again" if not self.changed else "validator reconcile --plan FILE"
         )
+
+    @property
+    def _mends(self) -> str:
+        """What mends the rows and tables that differ, or the first of them."""
+        kinds = {item.kind for item in self.different}
+        if kinds & {Kind.QUARANTINED, Kind.DISCARDED}:
+            return "consumer quarantine list"
+        if any(item.is_stuck for item in self.different):
+            return "delete in the target the rows that no image replaces, then this again"
+        if kinds == {Kind.EXTRA_IN_TARGET} or (not kinds and self.has_extra):
+            return "producer snapshot, consumer run --until-complete    (a complete generation prunes what is too many)"
+        options = "--keys FILE" if kinds else " ".join(f"--table {name}" for name in self.different_tables)
+        return f"producer snapshot {options}, consumer run --until-complete, then this again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,19 +179,21 @@ class Recheck:
                 changed += since
                 still += [item for item in found if item not in since]
                 self.report_fact(RowsCompared(table=name, rows=len(planned.rows)))
-        whole = self._tables()
+        findings = self._tables()
+        whole = {name: worst(item.verdict for item in found) for name, found in findings.items()}
         unknown += [f"{name} as a whole" for name, verdict in whole.items() if verdict is Verdict.INCONCLUSIVE]
         return Rechecked(
             rows=self.plan.rows,
             tables=tuple(whole),
             different=tuple(still),
             different_tables=tuple(name for name, verdict in whole.items() if verdict is Verdict.DIFFERENT),
+            has_extra=any(map(_has_extra, findings.values())),
             changed=tuple(changed),
             unknown=tuple(dict.fromkeys(unknown)),
         )
 
-    def _tables(self) -> dict[str, Verdict]:
-        """Tables of the plan whose rows could not be named, compared as a whole in every layer."""
+    def _tables(self) -> dict[str, list[Finding]]:
+        """What was seen of tables of the plan whose rows could not be named, compared as a whole in every layer."""
         names = tuple(self.plan.whole)
         if not names:
             return {}
@@ -195,7 +209,7 @@ class Recheck:
             program_version="",
         )
         findings = run.run().findings
-        return {name: worst(item.verdict for item in findings if item.table == name or item.unknown) for name in names}
+        return {name: [item for item in findings if item.table == name or item.unknown] for name in names}
 
     def _load(self, target: Connection) -> tuple[Progress, Quarantine]:
         tenant = self.migration.tenant
@@ -240,6 +254,15 @@ class Recheck:
         return plan
 
 
+def _has_extra(findings: Iterable[Finding]) -> bool:
+    """Whether a table with a key has rows too many; one without is replaced as a whole."""
+    return any(
+        difference.kind is Kind.EXTRA_IN_TARGET and difference.key
+        for finding in findings
+        for difference in finding.differences
+    )
+
+
 def _waiting(control: ControlState | None, progress: Progress) -> tuple[str, ...]:
     """Generations that are still to come into the target: rows prove nothing until they have."""
     newest = progress.newest
@@ -262,19 +285,19 @@ class _Table:
     def still(self, rows: Sequence[PlannedRow]) -> Iterator[Still]:
         """Rows that are not equal."""
         by_key = {row.key: row for row in rows}
-        stuck = self._stuck(list(by_key))
+        strange = self._strange(list(by_key))
         for compared in self._compared(list(by_key)):
             row = by_key[compared.key]
             if compared.is_equal or not (compared.in_source or compared.in_target):
-                if compared.key in stuck:
-                    yield self._still(row, Kind.VALUE_MISMATCH, _STUCK, (self.plan.migrated_at or "",))
+                if compared.key in strange:
+                    yield self._still(row, Kind.VALUE_MISMATCH, strange[compared.key], (self.plan.migrated_at or "",))
                 continue
             aside = self.quarantine.find(self.plan.name, row.digest)
             kind = kind_of(compared, aside)
             detail = _STILL[kind]
             if aside is not None and kind in (Kind.QUARANTINED, Kind.DISCARDED):
                 detail += f": {reason_of(aside)}"
-            elif compared.key in stuck:
+            elif strange.get(compared.key) == _STUCK:
                 detail = _STUCK
             yield self._still(row, kind, detail, compared.undecryptable or compared.columns)
 
@@ -295,7 +318,7 @@ class _Table:
         keys = {row.digest: row.key for row in self.look.plan.tables[self.plan.name].rows}
         since = []
         for item in found:
-            if item.kind not in (Kind.MISSING_IN_TARGET, Kind.VALUE_MISMATCH) or item.detail == _STUCK:
+            if item.kind not in (Kind.MISSING_IN_TARGET, Kind.VALUE_MISMATCH) or item.detail in (_STUCK, _FOREIGN):
                 continue
             there = sides.at_source(keys[item.key])
             if there is not None and snapshot.saw(int(there.stamp)) is not Seen.BEFORE:
@@ -317,10 +340,10 @@ class _Table:
             else:
                 yield compared
 
-    def _stuck(self, keys: Sequence[Key]) -> set[Key]:
-        """Keys whose row in the target shows an instant that no generation has."""
-        condition = strange_instant(self.plan, self.progress)
-        if not condition:
-            return set()
-        rows = rows_by_key(self.target, self.plan, "target", [condition], keys)
-        return {tuple(row[:-1]) for row in rows if row[-1]}
+    def _strange(self, keys: Sequence[Key]) -> dict[Key, str]:
+        """Keys whose row in the target shows an instant that no generation has, and what that means for it."""
+        beyond, unknown = strange_instant(self.plan, self.progress), unknown_instant(self.plan, self.progress)
+        if not beyond:
+            return {}
+        rows = rows_by_key(self.target, self.plan, "target", [beyond, unknown], keys)
+        return {tuple(key): _STUCK if stuck else _FOREIGN for *key, stuck, strange in rows if strange}

@@ -29,6 +29,8 @@ _KINDS: dict[Kind, RowKind] = {
 }
 _ASIDE = frozenset({Kind.QUARANTINED, Kind.DISCARDED})
 _MISSING_TABLE = "the table is not as it must be in the target"
+_NO_KEY = "rows differ that no key names"
+_TOO_MANY_STAY = "rows too many go with the next complete generation"
 _STUCK_EXTRA = (
     "the source has no such row, and it shows an instant that no generation has, so it is not pruned: delete it there"
 )
@@ -103,17 +105,37 @@ def _together(one: PlannedRow, other: PlannedRow) -> PlannedRow:
 def _whole(findings: Sequence[Finding]) -> str:
     """Why the table has to be published whole; "" when every row that differs is named."""
     for finding in findings:
-        if finding.layer not in ROW_LAYERS or not finding.total:
-            continue
-        if any(difference.kind is Kind.SCHEMA for difference in finding.differences):
-            return _MISSING_TABLE
-        if any(not difference.key for difference in finding.differences) or not finding.differences:
-            return "rows differ that no key names"
-        if finding.layer in _EVERY_ROW and finding.total > len(finding.differences):
-            return f"{finding.total:,} rows differ, {len(finding.differences):,} are listed"
-        if finding.layer is Layer.CELLS and finding.sample is not None and finding.sample.bound > 0:
-            return "encrypted cells of a sample differ, the others were not decrypted"
+        if finding.layer is Layer.PUBLISHED and (why := _why_instants(finding)):
+            return why
+        if finding.layer in ROW_LAYERS and finding.total and (why := _why_rows(finding)):
+            return why
     return ""
+
+
+def _why_rows(finding: Finding) -> str:
+    """Why rows of one layer have to be published with their whole table."""
+    if any(difference.kind is Kind.SCHEMA for difference in finding.differences):
+        return _MISSING_TABLE
+    if any(not difference.key for difference in finding.differences) or not finding.differences:
+        return _NO_KEY
+    if finding.layer in _EVERY_ROW and finding.total > len(finding.differences):
+        return f"{finding.total:,} rows differ, {len(finding.differences):,} are listed; {_TOO_MANY_STAY}"
+    if finding.layer is Layer.CELLS and finding.sample is not None and finding.sample.bound > 0:
+        return "encrypted cells of a sample differ, the others were not decrypted"
+    return ""
+
+
+def _why_instants(finding: Finding) -> str:
+    """Why rows that show an instant of no load have to be published with their whole table."""
+    strange = [difference for difference in finding.differences if difference.kind is Kind.VALUE_MISMATCH]
+    if any(not difference.key for difference in strange):
+        return _NO_KEY
+    rows = finding.total - (len(finding.differences) - len(strange))
+    if rows <= len(strange):
+        return ""
+    stuck = any(difference.detail == NEVER_REPLACED for difference in strange)
+    first = "; those beyond the newest generation have to be deleted in the target first" if stuck else ""
+    return f"{rows:,} rows show an instant that no generation has, {len(strange):,} are listed{first}"
 
 
 def _other(findings: Sequence[Finding], *, is_planned: bool = False) -> Iterable[str]:

@@ -175,6 +175,10 @@ def finding(*found: Difference, layer: Layer = Layer.CHECKSUMS, different: int =
     return Finding(layer=layer, table="orders", differences=found, different=different, **facts)
 
 
+def published(*found: Difference, **facts: Any) -> Finding:
+    return finding(*found, layer=Layer.PUBLISHED, **facts)
+
+
 def made(*findings: Finding) -> RepairPlan:
     book = KeyBook(lambda key: f"digest of {key[0]}")
     for key in "abc":
@@ -233,6 +237,17 @@ def test_a_row_that_no_load_wrote_is_replaced_or_goes_as_any_other() -> None:
         (finding(difference(Kind.EXTRA_IN_TARGET, "")), "no key names"),
         (finding(different=1), "no key names"),
         (finding(difference(Kind.EXTRA_IN_TARGET, "a"), different=2), "2 rows differ, 1 are listed"),
+        (finding(difference(Kind.EXTRA_IN_TARGET, "a"), different=2), "too many go with the next complete generation"),
+        (
+            finding(difference(Kind.MISSING_IN_TARGET, "a"), different=2),
+            "too many go with the next complete generation",
+        ),
+        (published(difference(Kind.VALUE_MISMATCH, "", layer=Layer.PUBLISHED)), "no key names"),
+        (published(difference(Kind.VALUE_MISMATCH, "a", layer=Layer.PUBLISHED), different=2), "2 rows show an instant"),
+        (
+            published(difference(Kind.VALUE_MISMATCH, "a", layer=Layer.PUBLISHED, detail=NEVER_REPLACED), different=2),
+            "deleted in the target first",
+        ),
         (finding(difference(Kind.SCHEMA, "")), "not as it must be"),
         (
             finding(
@@ -246,6 +261,12 @@ def test_a_row_that_no_load_wrote_is_replaced_or_goes_as_any_other() -> None:
 )
 def test_a_table_whose_rows_were_not_all_named_is_planned_whole(found: Finding, why: str) -> None:
     assert why in made(found).whole["orders"]
+
+
+def test_numbers_of_progress_plan_no_table_whole() -> None:
+    plan = made(published(difference(Kind.COUNT, "", layer=Layer.PUBLISHED, detail="published 2, but applied 1")))
+
+    assert (plan.tables, plan.other) == ({}, ("published: orders: published 2, but applied 1",))
 
 
 def test_what_no_row_mends_is_told() -> None:
@@ -288,3 +309,26 @@ def test_repaired_is_said_only_when_every_row_was_looked_at_and_is_equal(found: 
     assert found.exit_code == code
     assert found.sentence.startswith({5: "Repaired", 3: "Inconclusive", 1: "Different"}[code])
     assert found.next
+
+
+EXTRA = replace(LEFT, kind=Kind.EXTRA_IN_TARGET)
+STUCK = replace(
+    EXTRA, detail="the target's row shows an instant that no generation has, so no image replaces it: delete it there"
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "what"),
+    [
+        (Rechecked(rows=3, different=(LEFT, EXTRA)), "producer snapshot --keys FILE"),
+        (Rechecked(rows=3, different=(EXTRA,)), "producer snapshot, consumer run"),
+        (Rechecked(rows=3, different=(EXTRA,), different_tables=("a",)), "producer snapshot, consumer run"),
+        (Rechecked(rows=3, different=(EXTRA, STUCK)), "delete in the target"),  # no generation prunes it
+        (Rechecked(rows=0, different_tables=("a", "b")), "producer snapshot --table a --table b"),
+        (Rechecked(rows=0, different_tables=("a",), has_extra=True), "producer snapshot, consumer run"),
+        (Rechecked(rows=3, changed=(LEFT,)), "validator reconcile --plan FILE"),
+        (Rechecked(rows=3, different=(replace(STUCK, kind=Kind.QUARANTINED),)), "consumer quarantine list"),
+    ],
+)
+def test_what_to_do_next_mends_what_is_left(found: Rechecked, what: str) -> None:
+    assert found.next.startswith(what)
