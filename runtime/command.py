@@ -13,6 +13,7 @@ on the line. Data goes to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -158,6 +159,8 @@ def program(name: str, help: str) -> Program:  # noqa: A002  as click names it
         debug: bool,
     ) -> None:
         configure_logs(log_format, debug=debug)
+        if debug:
+            faulthandler.enable(sys.__stderr__ or sys.stderr)  # when a library crashes: where we were in it, no values
         load_environment(env_file)
         context.obj = Invocation(name, migration_file, log_format, debug)
 

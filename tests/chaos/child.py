@@ -5,11 +5,15 @@ member to be late, nor turn the clock of a server:
 
 - `SOAK_POLL_INTERVAL_S`: how long a member of the group may be busy before it is taken for lost;
 - `SOAK_CLOCK_AHEAD_S`: how far the source's clock is ahead, as the producer sees it.
+
+Asked by SIGUSR1 it prints where its threads are.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import signal
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,6 +30,7 @@ CLOCK_AHEAD = "SOAK_CLOCK_AHEAD_S"
 def main() -> None:
     """Set what is to be set, then be the program."""
     program = sys.argv.pop(1)
+    faulthandler.register(signal.SIGUSR1)
     if interval := os.environ.get(POLL_INTERVAL):
         group.MAX_POLL_INTERVAL_S = int(interval)
     if ahead := os.environ.get(CLOCK_AHEAD):

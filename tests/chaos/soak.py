@@ -35,6 +35,7 @@ from tests.chaos.comparison import compare
 from tests.chaos.converged import converged
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import Ledger
+from tests.chaos.scene import write_scene
 from tests.chaos.schedule import Round
 from tests.chaos.strikes import Striker
 from tests.chaos.tally import Tally
@@ -137,6 +138,7 @@ class Soak:
             return
         if not self._comes_to_its_end():
             waited_s = time.monotonic() - began
+            write_scene(fleet, fleet.logs / "scene", self.direct, self.arena.target_url)
             self.tally.problem(f"{name}: not converged {waited_s:.0f} s after the faults: {self._standing()}")
             return
         self.tally.converging_s.append(time.monotonic() - began)
