@@ -14,38 +14,51 @@ from validator.sides import named_errors
 
 GIVEN = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 
-# Privileges of columns, of the schema and of sequences are told as "SELECT of column x" and the like.
+# Of the table and its partitions: each may be read by itself, and has the triggers of its own keys.
+# Privileges of columns, partitions, the schema and sequences are told as "SELECT of column x" and the like.
 _ACCESS = """
-SELECT c.relrowsecurity,
-       coalesce((SELECT array_agg(t.tgname::text ORDER BY t.tgname) FROM pg_trigger t
-                 WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'), '{}'),
-       coalesce((SELECT array_agg(coalesce(r.rolname::text, '') || ':' || given.what) FROM (
-                   SELECT a.grantee, a.privilege_type AS what FROM aclexplode(c.relacl) a WHERE a.grantee <> c.relowner
-                   UNION ALL
-                   SELECT a.grantee, a.privilege_type || ' of column ' || quote_ident(k.attname)
-                   FROM pg_attribute k, aclexplode(k.attacl) a
-                   WHERE k.attrelid = c.oid AND NOT k.attisdropped AND a.grantee <> c.relowner
-                   UNION ALL
-                   SELECT a.grantee, a.privilege_type || ' of the schema' FROM aclexplode(n.nspacl) a WHERE a.grantee = 0
-                   UNION ALL
-                   SELECT a.grantee, a.privilege_type || ' of sequence ' || quote_ident(s.relname)
-                   FROM pg_class s, aclexplode(s.relacl) a
-                   WHERE s.oid = ANY (own.sequences) AND a.grantee <> s.relowner
-                 ) AS given LEFT JOIN pg_roles r ON r.oid = given.grantee), '{}'),
-       (SELECT r.oid IS NOT NULL AND has_schema_privilege(r.oid, c.relnamespace, 'USAGE')
-        FROM pg_roles r WHERE r.rolname = %s),
-       coalesce((SELECT array_agg(quote_ident(s.relname) ORDER BY s.relname) FROM pg_class s WHERE s.oid = ANY (own.sequences)), '{}'),
-       CASE WHEN c.relowner <> n.nspowner THEN pg_get_userbyid(c.relowner)::text END,
-       coalesce((SELECT array_agg(DISTINCT k.conname::text ORDER BY k.conname::text)
-                 FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint AND k.contype = 'f'
-                 WHERE t.tgrelid = c.oid AND t.tgisinternal AND t.tgenabled IN ('D', 'R')), '{}'),
-       coalesce((SELECT array_agg(r.rulename::text ORDER BY r.rulename) FROM pg_rewrite r WHERE r.ev_class = c.oid), '{}')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL (SELECT ARRAY(
-    SELECT s.oid FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
-    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype IN ('a', 'i')
-) AS sequences) AS own
-WHERE n.nspname = %s AND c.relname = %s
+WITH root AS (
+    SELECT c.oid, n.nspowner, n.nspacl, n.oid AS schema FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = %s AND c.relname = %s
+), member AS (
+    SELECT c.oid, c.relname, c.relowner, c.relacl, c.relrowsecurity, c.oid = root.oid AS is_root,
+           CASE WHEN c.oid = root.oid THEN '' ELSE ' of partition ' || quote_ident(c.relname) END AS of_part
+    FROM root JOIN pg_class c ON c.oid = root.oid OR c.oid IN (SELECT tree.relid FROM pg_partition_tree(root.oid) AS tree)
+), sequence AS (  -- that columns own or draw from
+    SELECT DISTINCT s.oid, s.relname, s.relowner, s.relacl FROM root JOIN pg_class s ON s.relnamespace = root.schema AND s.relkind = 'S'
+    WHERE EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = s.oid
+          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = root.oid AND d.deptype IN ('a', 'i'))
+      OR EXISTS (
+        SELECT FROM pg_attrdef a JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid
+        WHERE a.adrelid = root.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = s.oid)
+), given AS (
+    SELECT a.grantee, a.privilege_type || member.of_part AS what
+    FROM member, aclexplode(member.relacl) a WHERE a.grantee <> member.relowner
+    UNION ALL
+    SELECT a.grantee, a.privilege_type || ' of column ' || quote_ident(k.attname) || member.of_part
+    FROM member JOIN pg_attribute k ON k.attrelid = member.oid AND NOT k.attisdropped, aclexplode(k.attacl) a
+    WHERE a.grantee <> member.relowner
+    UNION ALL
+    SELECT a.grantee, a.privilege_type || ' of the schema' FROM root, aclexplode(root.nspacl) a WHERE a.grantee = 0
+    UNION ALL
+    SELECT a.grantee, a.privilege_type || ' of sequence ' || quote_ident(sequence.relname)
+    FROM sequence, aclexplode(sequence.relacl) a WHERE a.grantee <> sequence.relowner
+)
+SELECT ARRAY(SELECT relname::text FROM member WHERE relrowsecurity ORDER BY is_root DESC, relname),
+       ARRAY(SELECT DISTINCT t.tgname::text FROM pg_trigger t JOIN member ON member.oid = t.tgrelid
+             WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' ORDER BY 1),
+       ARRAY(SELECT ARRAY[coalesce(r.rolname::text, ''), given.what] FROM given LEFT JOIN pg_roles r ON r.oid = given.grantee),
+       (SELECT has_schema_privilege(r.oid, root.schema, 'USAGE') FROM pg_roles r WHERE r.rolname = %s),
+       ARRAY(SELECT quote_ident(relname) FROM sequence ORDER BY relname),
+       ARRAY(SELECT format('%%sis owned by "%%s"', CASE WHEN NOT is_root THEN format('partition "%%s" ', relname) END, pg_get_userbyid(relowner))
+             FROM member WHERE relowner <> root.nspowner ORDER BY is_root DESC, relname),
+       ARRAY(SELECT DISTINCT k.conname::text FROM pg_trigger t JOIN member ON member.oid = t.tgrelid
+             JOIN pg_constraint k ON k.oid = t.tgconstraint
+             WHERE t.tgisinternal AND t.tgenabled IN ('D', 'R') ORDER BY 1),
+       ARRAY(SELECT DISTINCT r.rulename::text FROM pg_rewrite r JOIN member ON member.oid = r.ev_class ORDER BY 1),
+       ARRAY(SELECT DISTINCT p.polname::text FROM pg_policy p JOIN member ON member.oid = p.polrelid ORDER BY 1)
+FROM root
 """
 
 
@@ -53,31 +66,32 @@ WHERE n.nspname = %s AND c.relname = %s
 class Access:
     """Who may do what with one table of the target; PUBLIC is the role without a name."""
 
-    has_row_security: bool
+    secured: tuple[str, ...]  # the table, or its partitions, that have row security
     triggers: tuple[str, ...]
     privileges: frozenset[tuple[str, str]]  # role and what it may do
     can_use_schema: bool
-    sequences: tuple[str, ...] = ()  # that its columns own
-    stranger: str | None = None  # its owner, when the schema's is another
-    idle_keys: tuple[str, ...] = ()  # foreign keys whose triggers somebody disabled
+    sequences: tuple[str, ...] = ()  # that its columns own or draw from
+    strangers: tuple[str, ...] = ()  # who owns what, when the schema's owner is another
+    idle_keys: tuple[str, ...] = ()  # foreign keys and deferrable ones whose triggers somebody disabled
     rules: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
 
     def problems(self, grant_to: str | None) -> list[str]:
         """What is not as the migration asks for.
 
-        >>> nobody = Access(has_row_security=False, triggers=(), privileges=frozenset(), can_use_schema=True)
+        >>> nobody = Access(secured=(), triggers=(), privileges=frozenset(), can_use_schema=True)
         >>> nobody.problems(None), nobody.problems("app")[0]
         ([], 'role "app" of grant_to lacks privileges: DELETE, INSERT, SELECT, UPDATE')
         """
         found = []
-        if self.has_row_security:
-            found.append("row security is on in the target: sessions may see fewer rows than there are")
-        if self.idle_keys:
+        if self.secured:
             found.append(
-                f"foreign keys that are not looked at, their triggers are disabled: {', '.join(self.idle_keys)}"
+                "row security is on in the target: sessions may see fewer rows than there are"
+                f" ({', '.join(self.secured)})"
             )
-        if self.stranger is not None:
-            found.append(f'is owned by "{self.stranger}", the schema is not')
+        if self.idle_keys:
+            found.append(f"keys that are not looked at, their triggers are disabled: {', '.join(self.idle_keys)}")
+        found += [f"{stranger}, the schema is not" for stranger in self.strangers]
         if public := sorted(what for role, what in self.privileges if not role):
             found.append(f"PUBLIC has privileges that the migration does not give: {', '.join(public)}")
         if grant_to is not None:
@@ -96,7 +110,12 @@ class Access:
             found.append(f"triggers of the target: {', '.join(self.triggers)}")
         if self.rules:
             found.append(f"rules of the target: {', '.join(self.rules)}")
-        more = {what for role, what in self.privileges if role == grant_to and " of sequence " not in what} - GIVEN
+        if self.policies:
+            found.append(
+                f"policies of the target, which row security that is off does not ask: {', '.join(self.policies)}"
+            )
+        mine = {what for role, what in self.privileges if role == grant_to and " of sequence " not in what}
+        more = {what for what in mine if what.partition(" of partition ")[0] not in GIVEN}
         if more:
             found.append(f'role "{grant_to}" of grant_to has more privileges: {", ".join(sorted(more))}')
         if others := sorted({role for role, _ in self.privileges if role not in ("", grant_to)}):
@@ -107,19 +126,19 @@ class Access:
 def read_access(target: Connection, schema: str, table: str, grant_to: str | None) -> Access:
     """Ask the target's catalogue about one table that is there."""
     with named_errors("target", f"{table}: privileges"):
-        row = target.execute(_ACCESS, (grant_to, schema, table)).fetchone()
+        row = target.execute(_ACCESS, (schema, table, grant_to)).fetchone()
     assert row is not None
-    has_row_security, triggers, privileges, can_use_schema, sequences, stranger, idle_keys, rules = row
-    pairs = (item.rpartition(":") for item in privileges)
+    secured, triggers, privileges, can_use_schema, sequences, strangers, idle_keys, rules, policies = row
     return Access(
-        has_row_security=has_row_security,
+        secured=tuple(secured),
         triggers=tuple(triggers),
-        privileges=frozenset((role, what) for role, _, what in pairs),
+        privileges=frozenset((role, what) for role, what in privileges),
         can_use_schema=bool(can_use_schema),
         sequences=tuple(sequences),
-        stranger=stranger,
+        strangers=tuple(strangers),
         idle_keys=tuple(idle_keys),
         rules=tuple(rules),
+        policies=tuple(policies),
     )
 
 

@@ -7,14 +7,12 @@ memory only for the comparison; what leaves this module are names of columns.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.keyring import Keyring
 from runtime.postgres import Connection, Side
-from schemas.canonical import fingerprint, fingerprint_sql
 from schemas.sql import quote_ident
 from validator.cells import Opener
 from validator.plan import TablePlan
@@ -148,13 +146,20 @@ class Draw:
 
 def draw_keys(connection: Connection, plan: TablePlan, side: Side, draw: Draw, population: int) -> list[Key]:
     """Keys drawn at random from one side, every row with the same chance; all when there are no more."""
-    rows = _drawn(connection, plan, [getattr(cell, side) for cell in plan.key], draw, population, side=side)
+    rows = draw_texts(connection, plan, [getattr(cell, side) for cell in plan.key], draw, population, side=side)
     return [tuple(str(part) for part in row) for row in rows]
 
 
-def _drawn(
-    connection: Connection, plan: TablePlan, columns: Sequence[str], draw: Draw, population: int, *, side: Side
+def draw_texts(
+    connection: Connection,
+    plan: TablePlan,
+    columns: Sequence[str],
+    draw: Draw,
+    population: int,
+    *,
+    side: Side = "target",
 ) -> list[tuple[Any, ...]]:
+    """These texts of rows drawn at random from one side, every row with the same chance."""
     # BERNOULLI looks at every row by itself; SYSTEM would take whole pages, whose rows are alike.
     wanted = draw.count + 4 * draw.count**0.5 + 10
     percent = 100.0 if population <= wanted else 100 * wanted / population
@@ -163,41 +168,3 @@ def _drawn(
         query = f"SELECT {', '.join(columns)} FROM {plan.relation(side)} t{sample}"
         rows = connection.execute(query.encode()).fetchall()
     return random.Random(draw.seed).sample(rows, min(draw.count, len(rows)))
-
-
-def compare_keyless(fetcher: Fetcher, draw: Draw, population: int) -> tuple[int, int]:
-    """Rows drawn from the target of a table without a key, and how many of them the source has less often."""
-    plan = fetcher.plan
-    sealed = plan.sealed if fetcher.keyring is not None else ()
-    columns = [*(cell.target for cell in plan.clear), *(item.cell for item in sealed)]
-    drawn = _drawn(fetcher.target, plan, columns, draw, population, side="target")
-    rows: list[tuple[str | None, ...]] = [tuple(row) for row in drawn]
-    if fetcher.keyring is not None and sealed:
-        opened = Opener(fetcher.keyring, fetcher.tenant, plan).open(drawn, len(plan.clear))
-        # A row with a cell that does not open equals no row of the source.
-        rows = [(*row.bound, *row.opened) if not row.undecryptable else (UNDECRYPTABLE,) for row in opened]
-    wanted = Counter(rows)
-    texts = [*(cell.source for cell in plan.clear), *(item.source for item in sealed)]
-    there = _in_source(fetcher.source, plan, texts, wanted)
-    return len(rows), sum(number for row, number in wanted.items() if there[row] < number)
-
-
-def _in_source(
-    source: Connection, plan: TablePlan, texts: Sequence[str], wanted: Counter[tuple[str | None, ...]]
-) -> Counter[tuple[str | None, ...]]:
-    """How often the source has each of these rows: one pass; found by fingerprint, compared as text."""
-    found: Counter[tuple[str | None, ...]] = Counter()
-    if not wanted:
-        return found
-    names = ", ".join(f"c{number}" for number in range(len(texts)))
-    inner = ", ".join(f"{text} AS c{number}" for number, text in enumerate(texts))
-    query = (
-        f"SELECT count(*), {names} FROM (SELECT {fingerprint_sql(list(texts))} AS f, {inner}"
-        f" FROM {plan.relation('source')} t OFFSET 0) q".replace("%", "%%")
-        + f" WHERE f = ANY (%s::bytea[]) GROUP BY {names}"
-    )
-    digests = [fingerprint(row) for row in wanted if len(row) == len(texts)]
-    with named_errors("source", f"{plan.name}: rows of the sample"):
-        for number, *cells in source.execute(query.encode(), (digests,)):
-            found[tuple(cells)] = number
-    return found

@@ -106,7 +106,7 @@ def published_catalogue(control: ControlState, progress: Progress) -> Catalogue:
             "the log does not tell of any generation that this target has applied",
             hint="see that KAFKA_BOOTSTRAP_SERVERS and log.prefix name the log that the target was loaded from",
         )
-    return Catalogue(tables=tuple(tables.values()), types=newest.types)
+    return Catalogue(tables=tuple(tables.values()), types=newest.types, collations=newest.collations)
 
 
 @dataclass(slots=True)

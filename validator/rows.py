@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from validator.fetch import Compared, Draw, Fetcher, compare_keyless, draw_keys
+from validator.fetch import Compared, Draw, Fetcher, draw_keys
 from validator.generation import Quarantine
+from validator.keyless import compare_groups, compare_rows
 from validator.verdict import Difference, Finding, Kind, Layer, Sample
 
 Digest = Callable[[Sequence[str]], str]
@@ -32,7 +33,8 @@ def look_at_rows(
     notes = ("encrypted cells are left out: there is no keyring",) if plan.sealed and fetcher.keyring is None else ()
     population = max(populations)
     if not plan.key:
-        looked_at, wrong = compare_keyless(fetcher, draw, populations[1])
+        by_groups = layer is Layer.CELLS and fetcher.keyring is not None
+        looked_at, wrong = (compare_groups if by_groups else compare_rows)(fetcher, draw, populations[1])
         differences = []
         if wrong:
             differences.append(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from schemas.catalogue import Catalogue, Column, Constraint, Key, Partition, Table, UserType
+from schemas.catalogue import Column, Constraint, Index, Key, Partition, Table
 from schemas.deferred import constraint_of
 from schemas.mapping import ColumnMapping, TableMapping, Treatment
 from validator.sequences import SequenceState, sequence_problems
@@ -24,7 +24,7 @@ def compare_schema(
     mapping: TableMapping,
     target: Table | None,
     *,
-    types: Sequence[str] = (),
+    around: Sequence[str] = (),
     sequences: Sequence[SequenceState] = (),
     added_types: Mapping[str, str] | None = None,
     heirs: Sequence[str] = (),
@@ -33,11 +33,12 @@ def compare_schema(
     """Everything that differs in the definition of one table.
 
     In a schema that somebody else made (`is_theirs`) there may be more columns, and constraints may
-    be deferrable. `types` are differences of user-defined types that the table's columns have, `added_types`
-    what the server calls the types of added columns, `heirs` tables that inherit from it and at the source do not. `target` is None when the table is not there.
+    be deferrable. `around` are differences of what the table has to do with (types, collations), `added_types`
+    what the server calls the types of added columns, `heirs` tables that inherit from it and at the source do not.
+    `target` is None when the table is not there.
     """
     table = mapping.table
-    problems: list[tuple[str, str]] = [("", text) for text in types]
+    problems: list[tuple[str, str]] = [("", text) for text in around]
     if target is None:
         problems.append(("", "the table is missing"))
     else:
@@ -53,7 +54,7 @@ def compare_schema(
         problems += _checks(mapping, target)
         problems += _indexes(mapping, target, is_theirs=is_theirs)
         problems += _added(mapping, target, added_types or {})
-        problems += [(state.column, state.problem) for state in sequences if state.is_behind]
+        problems += [(state.column, problem) for state in sequences for problem in state.problems]
     there = len(table.columns) + len(mapping.added) + 1 + len(table.uniques) + len(table.foreign_keys)
     there += (
         len(table.checks)
@@ -82,42 +83,6 @@ def compare_schema(
     )
 
 
-def changed_types(
-    source: Catalogue, target: Mapping[str, UserType], table: Table, *, is_theirs: bool = False
-) -> tuple[str, ...]:
-    """User-defined types of a table's columns that are missing in the target or mean something else.
-
-    An enum that somebody else made may have more labels, the source's in their order.
-    """
-    problems = []
-    for item in _types_of(source, table):
-        found = target.get(item.name)
-        if found is None:
-            problems.append(f'type "{item.name}" is missing')
-        elif found.kind != item.kind or (
-            _labels(found, item, is_theirs=is_theirs) != item.labels
-            if item.labels
-            else found.definition != item.definition
-        ):
-            problems.append(f'type "{item.name}" is defined otherwise')
-    return tuple(problems)
-
-
-def _types_of(source: Catalogue, table: Table) -> list[UserType]:
-    """The user-defined types that a table's columns have, and those that these are made of."""
-    texts = [column.type for column in table.columns]
-    found: list[UserType] = []
-    for item in reversed(source.types):  # each after those it is made of
-        if any(mentions(text, {item.name}) for text in texts):
-            found.append(item)
-            texts.append(item.definition if not item.labels else "")
-    return found[::-1]
-
-
-def _labels(found: UserType, item: UserType, *, is_theirs: bool) -> tuple[str, ...]:
-    return tuple(label for label in found.labels if not is_theirs or label in item.labels)
-
-
 def _shape(table: Table, target: Table) -> Iterator[tuple[str, str]]:
     if target.partition_by != table.partition_by:
         yield "", f"is partitioned by {target.partition_by or 'nothing'}, must be by {table.partition_by or 'nothing'}"
@@ -139,23 +104,32 @@ def _own_parts(mapping: TableMapping, target: Table) -> Iterator[tuple[str, str]
     """What single partitions have otherwise than their table, and what is in the target only."""
     changed = {column.name for column in mapping.columns if column.treatment is not Treatment.CLEAR}
     there = {part.name: part.own for part in target.partitions}
+    made = _index_names(target)
     for part in mapping.table.partitions:
         found = set(there.get(part.name, ()))
-        inherited = {
-            own.parent for own in found if own.kind == "index name"
-        }  # those over encrypted columns are not made
         wanted = {
             own
             for own in part.own
-            if not (own.kind == "index name" and own.parent not in inherited)
+            if not (own.kind == "index name" and own.parent not in made)  # those over encrypted columns are not made
             and not mentions(own.definition, changed)
             and not (own.kind == "default" and own.name in changed)
         }
         for own in sorted(wanted - found, key=repr):
+            if own.kind == "index name":
+                yield "", f'partition "{part.name}": its part "{own.name}" of the index "{own.parent}" is missing'
+                continue
             yield "", f'partition "{part.name}": its own {own.kind} {own.name} is missing {own.definition}'.rstrip()
         for own in sorted(found - wanted, key=repr):
             if own.kind != "index name":
                 yield "", f'partition "{part.name}": {own.kind} {own.name} is in the target only'
+
+
+def _index_names(target: Table) -> set[str]:
+    """Indexes of a table and of its partitions, by what those that hang on them say."""
+    behind: list[Key | Constraint | Index] = [*target.uniques, *target.exclusions, *target.indexes]
+    behind += [target.primary_key] if target.primary_key is not None else []
+    owns = [own for part in target.partitions for own in part.own if own.kind == "index name"]
+    return {item.name for item in behind} | {name for own in owns for name in (own.name, own.parent)}
 
 
 def _columns(mapping: TableMapping, target: Table, *, is_theirs: bool) -> Iterator[tuple[str, str]]:

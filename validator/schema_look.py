@@ -13,7 +13,8 @@ from runtime.survey import Survey
 from schemas.catalogue import Catalogue, Table, TypeKind, UserType
 from schemas.mapping import TableMapping
 from validator.access import Access, read_access
-from validator.schema import changed_types, compare_schema
+from validator.schema import compare_schema
+from validator.schema_around import changed_collations, changed_types
 from validator.sequences import read_sequences
 from validator.sides import named_errors
 from validator.verdict import TABLE_LAYERS, Difference, Finding, Kind, Layer
@@ -34,12 +35,13 @@ class SchemaLook:
         began = time.monotonic()
         found = self.targets.get(mapping.table.name)
         is_theirs = self.progress is not None and not self.progress.tenant.made_schema
-        types = changed_types(self.catalogue, self._types, mapping.table, is_theirs=is_theirs)
+        around = [*changed_types(self.catalogue, self._types, mapping.table, is_theirs=is_theirs)]
+        around += changed_collations(self.catalogue, self.survey.collations, mapping.table)
         sequences = read_sequences(target, found, self.schema) if found is not None else []
         finding = compare_schema(
             mapping,
             found,
-            types=types,
+            around=around,
             sequences=sequences,
             added_types=_added_types(target, mapping),
             heirs=self._heirs(found) if found is not None else (),

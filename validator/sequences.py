@@ -35,6 +35,7 @@ class SequenceState:
     next_value: int
     last_there: int | None  # the largest value, or the smallest when it counts down
     is_descending: bool = False
+    is_unlogged: bool = False  # while its table is not
 
     @property
     def is_behind(self) -> bool:
@@ -44,9 +45,12 @@ class SequenceState:
         return self.next_value >= self.last_there if self.is_descending else self.next_value <= self.last_there
 
     @property
-    def problem(self) -> str:
-        """What is said of one that is behind."""
-        return f"the sequence is behind: next value {self.next_value}, last value of a row {self.last_there}"
+    def problems(self) -> Iterator[str]:
+        """What makes the next insert fail, now or after a crash of the server."""
+        if self.is_behind:
+            yield f"the sequence is behind: next value {self.next_value}, last value of a row {self.last_there}"
+        if self.is_unlogged:
+            yield "its sequence is unlogged: a crash of the server sets it back"
 
 
 def sequence_problems(column: Column, found: Column) -> Iterator[str]:
@@ -72,7 +76,7 @@ def _options(text: str) -> dict[str, str]:
 
 
 def read_sequences(target: Connection, table: Table, schema: str) -> list[SequenceState]:
-    """Each sequence that fills a column, and the last value there in its direction; none that goes round."""
+    """Each sequence that fills a column, and the last value there in its direction; one that goes round is never behind."""
     found: list[SequenceState] = []
     relation = quote_qualified(schema, table.name)
     for column in table.columns:
@@ -85,13 +89,23 @@ def read_sequences(target: Connection, table: Table, schema: str) -> list[Sequen
             name = quote_ident(column.name)
             row = target.execute(
                 f"""
-                SELECT s.last_value + CASE WHEN s.is_called THEN q.seqincrement ELSE 0 END, q.seqincrement < 0,
+                SELECT s.last_value::numeric + CASE WHEN s.is_called THEN q.seqincrement ELSE 0 END,  -- one that is used up has none
+                       q.seqincrement < 0,
                        (SELECT CASE WHEN q.seqincrement < 0 THEN min({name}) ELSE max({name}) END
-                        FROM {table.only}{relation} WHERE {name} BETWEEN q.seqmin AND q.seqmax)
-                FROM {named[0]} s, pg_sequence q
-                WHERE q.seqrelid = {quote_literal(named[0])}::regclass AND NOT q.seqcycle
+                        FROM {table.only}{relation} WHERE {name} BETWEEN q.seqmin AND q.seqmax AND NOT q.seqcycle),
+                       c.relpersistence = 'u'
+                FROM {named[0]} s, pg_sequence q JOIN pg_class c ON c.oid = q.seqrelid
+                WHERE q.seqrelid = {quote_literal(named[0])}::regclass
                 """.encode()
             ).fetchone()
         if row is not None:
-            found.append(SequenceState(column=column.name, next_value=row[0], is_descending=row[1], last_there=row[2]))
+            found.append(
+                SequenceState(
+                    column=column.name,
+                    next_value=int(row[0]),
+                    is_descending=row[1],
+                    last_there=row[2],
+                    is_unlogged=row[3] and not table.unlogged,
+                )
+            )
     return found

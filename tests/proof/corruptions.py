@@ -651,6 +651,56 @@ DEFINITIONS: list[tuple[str, str, str, str, str]] = [  # kind, SQL, table, colum
         "",
         "shows the rows of more",
     ),
+    (
+        "a collation that sorts otherwise",
+        """ALTER COLLATION sorted RENAME TO was;; CREATE COLLATION sorted (locale = 'POSIX');;
+        ALTER TABLE parts ALTER what TYPE text COLLATE sorted""",
+        "parts",
+        "",
+        'collation "sorted" is defined otherwise',
+    ),
+    (
+        "a partition that is public",
+        "GRANT SELECT ON parts_low TO PUBLIC",
+        "parts",
+        "",
+        "SELECT of partition parts_low",
+    ),
+    (
+        "a foreign key put to sleep in a partition",
+        "ALTER TABLE parts_rest DISABLE TRIGGER ALL",
+        "parts",
+        "",
+        "triggers are disabled: parts_customer_id_fkey",
+    ),
+    (
+        "a unique constraint whose later look is put to sleep",
+        "ALTER TABLE parts DISABLE TRIGGER ALL",
+        "parts",
+        "",
+        "slot_once",
+    ),
+    (
+        "a primary key that the partitions lack",
+        """ALTER TABLE parts DROP CONSTRAINT parts_pkey;; ALTER TABLE ONLY parts ADD CONSTRAINT parts_pkey PRIMARY KEY (id)""",
+        "parts",
+        "",
+        'its part "parts_low_pkey" of the index "parts_pkey" is missing',
+    ),
+    (
+        "a shared sequence nobody may draw from",
+        "REVOKE ALL ON SEQUENCE shared FROM proof_reader",
+        "parts",
+        "",
+        "USAGE of sequence shared",
+    ),
+    (
+        "a sequence that a crash sets back",
+        "ALTER SEQUENCE shared SET UNLOGGED",
+        "parts",
+        "id",
+        "its sequence is unlogged",
+    ),
     ("another owner", "ALTER TABLE parked OWNER TO proof_reader", "parked", "", 'is owned by "proof_reader"'),
 ]
 

@@ -70,6 +70,13 @@ CREATE TABLE orders (
   placed timestamptz NOT NULL DEFAULT now(), amount numeric(12,2), PRIMARY KEY (customer_id, number));
 CREATE TABLE touches (url text, ip inet, weight real, seen timestamptz);
 CREATE TABLE parked (id uuid PRIMARY KEY, what text);
+CREATE COLLATION sorted (locale = 'C');
+CREATE SEQUENCE shared;
+CREATE TABLE parts (
+  id bigint DEFAULT nextval('shared') PRIMARY KEY, slot bigint, what text COLLATE sorted, customer_id bigint REFERENCES customers(id),
+  CONSTRAINT slot_once UNIQUE (id, slot) DEFERRABLE) PARTITION BY RANGE (id);
+CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (20);
+CREATE TABLE parts_rest PARTITION OF parts DEFAULT;
 CREATE TYPE mood AS ENUM ('calm', 'angry');
 CREATE TYPE place AS (street text, mood mood);
 CREATE TABLE visits (n serial PRIMARY KEY, at_place place);
@@ -88,6 +95,8 @@ FROM generate_series(11, {ROWS + 10}) n;
 INSERT INTO orders SELECT id, k || '-' || id, 'note ' || id || k, id + 0.5 + k, id * 100 + k,
   timestamptz '2024-03-31 01:59:59+00' + id * interval '1 minute', id + k / 100.0 FROM customers, generate_series(1, 2) k;
 INSERT INTO touches SELECT 'https://x.example/' || n % 40, ('10.1.1.' || n % 7)::inet, 0.1, '2024-01-01' FROM generate_series(1, 200) n;
+INSERT INTO parts (slot, what, customer_id) SELECT n, 'Way ' || n, n + 10 FROM generate_series(1, 30) n;
+INSERT INTO parts VALUES (9223372036854775807);
 SELECT setval(pg_get_serial_sequence('customers', 'id'), (SELECT max(id) FROM customers));
 """
 ORGANIZATIONS = "CREATE TABLE organizations (slug text PRIMARY KEY, name text, access_token bytea)"
