@@ -14,7 +14,9 @@ import psycopg
 from consumer.flow import Flow
 from consumer.gate import Gate
 from consumer.link import Link
+from consumer.orphans import Orphans
 from consumer.session import Session
+from consumer.stall import undone
 from consumer.stops import Stops
 from runtime import ownership
 from runtime.kafka import Group, LogRecord, Partition
@@ -29,6 +31,8 @@ from schemas.records import Poisoned, Position
 
 COMMIT_S = 2.0
 UNKNOWN_S = 20.0  # the control topic may be seen a moment later than what it tells of
+ASK_TIMEOUT_S = 2.0
+SHOWN = 5
 SESSION_TIMEOUT_S = 6.0  # a killed member is replaced after it; brokers accept no less by default
 
 
@@ -49,6 +53,7 @@ class Membership:
         self._polled: set[Partition] = set()  # since they were assigned
         self._lost_at: dict[Partition, int] = {}
         self._stops = Stops()
+        self._orphans = Orphans()
         self._unknown_since: dict[Position, float] = {}
         self._told_kafka_at = 0.0
         self._told_kafka: dict[Partition, int] = {}
@@ -74,6 +79,19 @@ class Membership:
         if topics != self._topics:
             self._group.subscribe(sorted(topics), self._assigned, self._revoked, self._gone)
             self._topics = topics
+
+    def adopt(self, progress: Progress) -> None:
+        """Join anew when partitions stay nobody's in the group."""
+        if self._group is None:
+            return
+        group = self._session.group
+        orphans = self._orphans.look(
+            tuple(undone(progress)), lambda: self._session.admin().group_assignment(group, ASK_TIMEOUT_S)
+        )
+        if orphans:
+            listed = ", ".join(map(str, orphans[:SHOWN])) + (", …" if len(orphans) > SHOWN else "")
+            self._report(Warned(f"group {group} has settled and left {listed} to nobody; joining it again"))
+            self._group.rejoin()
 
     def leave(self) -> None:
         """Leave the group, positions told to Kafka; nothing is in hand afterwards."""

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from consumer.gate import Gate
 from runtime.kafka import Partition
-from runtime.progress import GenerationProgress, Progress, TableProgress, TableState
+from runtime.progress import GenerationProgress, PositionProgress, Progress, TableProgress, TableState
 
 STALL_S = 30.0
 
@@ -80,7 +80,7 @@ def _of_partitions(progress: Progress, table: TableProgress, lag: Lag) -> Iterat
     for number in range(table.partitions or 0):
         place = Partition(table.topic, number)
         item = progress.positions.get(place)
-        if item is not None and (item.finished_generation, item.finished_attempt) == (table.generation, table.attempt):
+        if item is not None and _is_done(item, table):
             continue
         if place in stopped:
             yield Wait(str(place), f"somebody to put right what stopped it at offset {stopped[place]}")
@@ -91,6 +91,21 @@ def _of_partitions(progress: Progress, table: TableProgress, lag: Lag) -> Iterat
         else:
             behind = f", {lag[place]:,} offsets behind the log's end" if place in lag else ""
             yield Wait(str(place), f"consumer {item.owner_member}, which owns it at offset {item.next_offset}{behind}")
+
+
+def undone(progress: Progress) -> Iterator[Partition]:
+    """Partitions of the running generation that are not applied to their end."""
+    running = progress.running
+    for table in progress.tables_of(running.generation) if running is not None else ():
+        for number in range(table.partitions or 0):
+            place = Partition(table.topic, number)
+            item = progress.positions.get(place)
+            if item is None or not _is_done(item, table):
+                yield place
+
+
+def _is_done(item: PositionProgress, table: TableProgress) -> bool:
+    return (item.finished_generation, item.finished_attempt) == (table.generation, table.attempt)
 
 
 def stall_lines(progress: Progress, lag: Lag) -> Iterator[str]:

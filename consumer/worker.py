@@ -157,6 +157,7 @@ class Worker:
             elif progress.running is None:
                 self._say_waiting("the next generation")
         self._membership.open_and_close()
+        self._membership.adopt(progress)
         self._membership.tell_kafka()
         if told := self._patience.look(progress, lambda: offsets_behind(self.session.admin(), progress)):
             self.report(Warned(told))

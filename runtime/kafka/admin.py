@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
@@ -266,12 +273,27 @@ class Admin:
 
     def group_members(self, group: str) -> int:
         """How many members the group has now; 0 when there is no such group."""
-        answers = self._client.describe_consumer_groups([group], request_timeout=self._timeout_s)
+        found = self._described(group, self._timeout_s)
+        return 0 if found is None else len(found.members)
+
+    def group_assignment(self, group: str, timeout_s: float) -> frozenset[Partition] | None:
+        """Partitions that members of the group were given; None while it is not settled, or cannot be asked."""
         try:
-            return len(answers[group].result().members)
+            found = self._described(group, timeout_s)
+        except LogError:
+            return None
+        if found is None or found.state is not ConsumerGroupState.STABLE:
+            return None
+        places = (place for member in found.members for place in member.assignment.topic_partitions)
+        return frozenset(Partition(place.topic, place.partition) for place in places)
+
+    def _described(self, group: str, timeout_s: float) -> Any:
+        answers = self._client.describe_consumer_groups([group], request_timeout=timeout_s)
+        try:
+            return answers[group].result()
         except KafkaException as error:
             if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return 0
+                return None
             raise explain(error, f"group {group}", self._reasons) from None
 
     def committed_offsets(self, group: str) -> dict[Partition, int]:

@@ -94,6 +94,7 @@ class Group:
         self._assigned: set[Partition] = set()
         self._paused: set[Partition] = set()
         self._is_closing = False
+        self._join_again: Callable[[], None] = lambda: None
         ours = {
             **reading_properties(max_message_bytes),
             "group.id": group,
@@ -150,15 +151,26 @@ class Group:
 
             return gone
 
-        try:
-            self._consumer.subscribe(
-                list(topics),
-                on_assign=assign,
-                on_revoke=leave(callbacks.revoked),
-                on_lost=leave(callbacks.lost),
-            )
-        except KafkaException as error:
-            raise explain(error, f"group {self._group}: subscribing", self._reasons) from None
+        wanted = list(topics)
+
+        def join() -> None:
+            try:
+                self._consumer.subscribe(
+                    wanted, on_assign=assign, on_revoke=leave(callbacks.revoked), on_lost=leave(callbacks.lost)
+                )
+            except KafkaException as error:
+                raise explain(error, f"group {self._group}: subscribing", self._reasons) from None
+
+        self._join_again = join
+        join()
+
+    def rejoin(self) -> None:
+        """Leave the group, also with a `group.instance.id`, and join it again, so that it gives out everything anew.
+
+        Whatever is owned is revoked first.
+        """
+        self._consumer.unsubscribe()
+        self._join_again()
 
     def poll(self, timeout_s: float) -> LogRecord | None:
         """The next record, None when none came in time. Callbacks run in here, and their errors come out of it.

@@ -15,13 +15,14 @@ import pytest
 from runtime.settings import KafkaSettings
 from schemas.migration import parse_migration
 from tests.made_log import MadeLog, table
+from tests.tenant import QUIET
 
 CUSTOMERS = table("customers", "id bigint", "born date")
 
 
 @pytest.fixture
 def shop(environment: dict[str, str], prefix: str, tmp_path: Path) -> tuple[dict[str, str], MadeLog]:
-    text = f'tenant = "{prefix}"\nschema = "tenant"\ntables = "*"\n'
+    text = f'tenant = "{prefix}"\nschema = "tenant"\ntables = "*"\n[table.customers]\npartitions = 4\n'
     (tmp_path / "shop.toml").write_text(text)
     kafka = KafkaSettings(environment["KAFKA_BOOTSTRAP_SERVERS"])
     log = MadeLog(kafka, parse_migration(text, "shop.toml"), [CUSTOMERS])
@@ -72,6 +73,34 @@ def test_a_signal_ends_a_service_with_0_and_a_job_that_is_not_done_with_143(
 
         assert process.wait(timeout=30) == code
         assert query(environment, "SELECT count(*) FROM replicator.positions WHERE owner_pid IS NOT NULL") == [(0,)]
+
+
+def test_what_a_killed_member_gave_up_for_another_is_consumed_though_its_identity_comes_back_at_once(
+    shop: tuple[dict[str, str], MadeLog], spawn: Callable[..., Any]
+) -> None:
+    """The broker gives out nothing anew: to it the identity was never away."""
+    environment, log = shop
+    first, second = ({**environment, "KAFKA_GROUP_INSTANCE_ID": name} for name in ("first", "second"))
+    log.begin()
+    log.start("customers")
+    log.batch("customers", born("2001-02-03"))
+    log.settle()
+    dying = spawn("tests.dying_member", "run", env=first)
+    wait_for(environment, "SELECT 1 FROM replicator.positions HAVING count(owner_pid) = 4")
+
+    processes = [spawn("consumer", "run", *QUIET, env=second)]
+    assert dying.wait(timeout=60) == -signal.SIGKILL
+    processes.append(spawn("consumer", "run", *QUIET, env=first))
+    log.finish("customers")
+    log.end()
+
+    wait_for(environment, "SELECT 1 FROM replicator.generations WHERE state = 'ended'")
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    said = [process.communicate(timeout=30)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert "has settled and left" in "".join(said)
+    assert "customers-" in "".join(said)
 
 
 def test_status_of_a_tenant_that_was_never_loaded_says_what_begins(
