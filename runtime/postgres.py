@@ -291,6 +291,8 @@ def is_row_fault(error: psycopg.Error | str | None) -> bool:
 _HINTS = {
     "0A000": "the server was built without what this needs; values of xml need one that was built with libxml",
     "25006": "the session or the server is read-only; name a server that may be written",
+    "42P10": "the table has no key any more by which its rows are found; `validator reconcile --layers schema` names "
+    "what is missing: make it again",
     "42501": "grant the role what is missing, or connect as a role that has it",
     "53100": "make room on the server's disk, then start again: nothing is lost",
     "53200": "the server is out of memory; see its log",

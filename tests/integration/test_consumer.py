@@ -28,7 +28,7 @@ from runtime.reporting import BatchesApplied, Notice, TableDone, Waiting, Warned
 from runtime.shutdown import StopFlag
 from runtime.steps import RowsCopied, TableAnalyzed
 from schemas.catalogue import Constraint, ForeignKey, Table
-from schemas.errors import ContractError, LogError, NotWhole, Refused
+from schemas.errors import ContractError, LogError, NotWhole, Refused, TargetError
 from schemas.migration import parse_migration
 from tests.made_log import table
 from tests.world import CLICKS, CUSTOMERS, ORDERS, World, clicks, customers, orders
@@ -277,6 +277,26 @@ def test_a_next_generation_replaces_swaps_and_prunes(world: World) -> None:
     assert world.rows("SELECT conname FROM pg_constraint WHERE conname = 'customers_email_key'") == [
         "customers_email_key"
     ]
+
+
+def test_a_key_that_somebody_dropped_is_told_with_what_to_do(world: World) -> None:
+    log = world.log(CUSTOMERS)
+    log.begin(1, second=1)
+    log.whole("customers", customers(1))
+    log.end()
+    world.run()
+    world.make("ALTER TABLE tenant.customers DROP CONSTRAINT customers_pkey")
+    log.begin(2, second=2)
+    log.whole("customers", customers(1, 2))
+    log.end()
+
+    with pytest.raises(TargetError, match="customers") as told:
+        world.run()
+
+    assert "no key any more" in told.value.hint
+    world.make("ALTER TABLE tenant.customers ADD PRIMARY KEY (id)")
+    world.run()
+    assert world.rows("SELECT count(*) FROM tenant.customers") == [2]
 
 
 def test_a_later_attempt_stands_and_what_only_the_earlier_one_had_is_gone(world: World) -> None:
