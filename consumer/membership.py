@@ -16,7 +16,7 @@ from consumer.gate import Gate
 from consumer.link import Link
 from consumer.orphans import Orphans
 from consumer.session import Session
-from consumer.stall import undone
+from consumer.stall import unowned
 from consumer.stops import Stops
 from runtime import ownership
 from runtime.kafka import Group, LogRecord, Partition
@@ -86,7 +86,7 @@ class Membership:
             return
         group = self._session.group
         orphans = self._orphans.look(
-            tuple(undone(progress)), lambda: self._session.admin().group_assignment(group, ASK_TIMEOUT_S)
+            tuple(unowned(progress)), lambda: self._session.admin().group_assignment(group, ASK_TIMEOUT_S)
         )
         if orphans:
             listed = ", ".join(map(str, orphans[:SHOWN])) + (", …" if len(orphans) > SHOWN else "")

@@ -30,22 +30,23 @@ class Orphans:
         self._patience_s = self._drawn()
 
     def look(
-        self, undone: Collection[Partition], given: Callable[[], frozenset[Partition] | None]
+        self, unowned: Collection[Partition], given: Callable[[], frozenset[Partition] | None]
     ) -> tuple[Partition, ...]:
         """Partitions that were nobody's for too long: it is time to join anew.
 
-        `undone` are those that have something to apply or may yet; `given` asks the broker for those that members
-        have, None while the group is not settled. It is asked now and then, and only when some are undone.
+        `unowned` are those without an owner in the target; `given` asks the broker for those that members have,
+        None while the group is not settled. It is asked now and then, and only when some are unowned: the client
+        does not survive every request that it makes while the broker is going away.
         """
         now = self._clock()
-        if not undone:
+        if not unowned:
             self._since, self._times = None, 0
             return ()
         if now - self._asked_at < ASK_S:
             return ()
         self._asked_at = now
         settled = given()
-        orphans = () if settled is None else tuple(sorted(set(undone) - settled))
+        orphans = () if settled is None else tuple(sorted(set(unowned) - settled))
         if not orphans:
             self._since = None
             return ()

@@ -93,14 +93,14 @@ def _of_partitions(progress: Progress, table: TableProgress, lag: Lag) -> Iterat
             yield Wait(str(place), f"consumer {item.owner_member}, which owns it at offset {item.next_offset}{behind}")
 
 
-def undone(progress: Progress) -> Iterator[Partition]:
-    """Partitions of the running generation that are not applied to their end."""
+def unowned(progress: Progress) -> Iterator[Partition]:
+    """Partitions of the running generation that nobody owns and that are not applied to their end."""
     running = progress.running
     for table in progress.tables_of(running.generation) if running is not None else ():
         for number in range(table.partitions or 0):
             place = Partition(table.topic, number)
             item = progress.positions.get(place)
-            if item is None or not _is_done(item, table):
+            if item is None or (item.owner_member is None and not _is_done(item, table)):
                 yield place
 
 
