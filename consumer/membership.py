@@ -91,7 +91,9 @@ class Membership:
         if orphans:
             listed = ", ".join(map(str, orphans[:SHOWN])) + (", …" if len(orphans) > SHOWN else "")
             self._report(Warned(f"group {group} has settled and left {listed} to nobody; joining it again"))
-            self._group.rejoin()
+            self._group.unsubscribe()
+            self._topics = frozenset()
+            self.join(progress)
 
     def leave(self) -> None:
         """Leave the group, positions told to Kafka; nothing is in hand afterwards."""

@@ -77,11 +77,7 @@ def _waits(progress: Progress, running: GenerationProgress, lag: Lag) -> Iterato
 
 def _of_partitions(progress: Progress, table: TableProgress, lag: Lag) -> Iterator[Wait]:
     stopped = {(stop.topic, stop.partition): stop.offset for stop in progress.stops}
-    for number in range(table.partitions or 0):
-        place = Partition(table.topic, number)
-        item = progress.positions.get(place)
-        if item is not None and _is_done(item, table):
-            continue
+    for place, item in _undone(progress, table):
         if place in stopped:
             yield Wait(str(place), f"somebody to put right what stopped it at offset {stopped[place]}")
         elif item is None or item.owner_member is None:
@@ -97,15 +93,19 @@ def unowned(progress: Progress) -> Iterator[Partition]:
     """Partitions of the running generation that nobody owns and that are not applied to their end."""
     running = progress.running
     for table in progress.tables_of(running.generation) if running is not None else ():
-        for number in range(table.partitions or 0):
-            place = Partition(table.topic, number)
-            item = progress.positions.get(place)
-            if item is None or (item.owner_member is None and not _is_done(item, table)):
+        for place, item in _undone(progress, table):
+            if item is None or item.owner_member is None:
                 yield place
 
 
-def _is_done(item: PositionProgress, table: TableProgress) -> bool:
-    return (item.finished_generation, item.finished_attempt) == (table.generation, table.attempt)
+def _undone(progress: Progress, table: TableProgress) -> Iterator[tuple[Partition, PositionProgress | None]]:
+    """Partitions of a table that are not applied to their end, with what is known of each."""
+    for number in range(table.partitions or 0):
+        place = Partition(table.topic, number)
+        item = progress.positions.get(place)
+        done = None if item is None else (item.finished_generation, item.finished_attempt)
+        if done != (table.generation, table.attempt):
+            yield place, item
 
 
 def stall_lines(progress: Progress, lag: Lag) -> Iterator[str]:

@@ -94,7 +94,6 @@ class Group:
         self._assigned: set[Partition] = set()
         self._paused: set[Partition] = set()
         self._is_closing = False
-        self._join_again: Callable[[], None] = lambda: None
         ours = {
             **reading_properties(max_message_bytes),
             "group.id": group,
@@ -151,26 +150,19 @@ class Group:
 
             return gone
 
-        wanted = list(topics)
+        try:
+            self._consumer.subscribe(
+                list(topics),
+                on_assign=assign,
+                on_revoke=leave(callbacks.revoked),
+                on_lost=leave(callbacks.lost),
+            )
+        except KafkaException as error:
+            raise explain(error, f"group {self._group}: subscribing", self._reasons) from None
 
-        def join() -> None:
-            try:
-                self._consumer.subscribe(
-                    wanted, on_assign=assign, on_revoke=leave(callbacks.revoked), on_lost=leave(callbacks.lost)
-                )
-            except KafkaException as error:
-                raise explain(error, f"group {self._group}: subscribing", self._reasons) from None
-
-        self._join_again = join
-        join()
-
-    def rejoin(self) -> None:
-        """Leave the group, also with a `group.instance.id`, and join it again, so that it gives out everything anew.
-
-        Whatever is owned is revoked first.
-        """
+    def unsubscribe(self) -> None:
+        """Leave the group, also with a `group.instance.id`; what is owned is revoked. `subscribe` joins it again."""
         self._consumer.unsubscribe()
-        self._join_again()
 
     def poll(self, timeout_s: float) -> LogRecord | None:
         """The next record, None when none came in time. Callbacks run in here, and their errors come out of it.

@@ -47,7 +47,8 @@ def test_a_member_leaves_and_joins_again_also_with_an_identity_and_everything_is
     try:
         member.subscribe([topic], assigned, went.append, went.append)
         _poll_until(member, lambda: len(came) == 1)
-        member.rejoin()
+        member.unsubscribe()
+        member.subscribe([topic], assigned, went.append, went.append)
         _poll_until(member, lambda: len(came) == 2)
         assert member.assigned == admin.group_assignment(prefix, 10) == {Partition(topic, n) for n in range(4)}
     finally:

@@ -54,7 +54,7 @@ def test_each_time_is_later_than_the_last_up_to_a_longest() -> None:
     assert LONGEST_S <= waits[-1] <= 2 * LONGEST_S + ASK_S
 
 
-def test_the_broker_is_asked_now_and_then_and_only_when_something_is_to_be_done() -> None:
+def test_the_broker_is_asked_now_and_then_and_only_when_some_are_unowned() -> None:
     clock = Clock()
     orphans = Orphans(clock)
     asked: list[float] = []
