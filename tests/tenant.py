@@ -65,12 +65,12 @@ class Tenant:
         self.running.append(process)
         return process
 
-    def end(self, process: subprocess.Popen[str], code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Wait for a program that must end with `code`."""
+    def end(self, process: subprocess.Popen[str], *codes: int) -> subprocess.CompletedProcess[str]:
+        """Wait for a program that must end with one of `codes`; none means 0."""
         out, err = process.communicate(timeout=150)
         self.running.remove(process)
         self.said.extend((out, err))
-        assert process.returncode == code, f"{process.args!r} ended with {process.returncode}\n{out}\n{err}"
+        assert process.returncode in (codes or (0,)), f"{process.args!r} ended with {process.returncode}\n{out}\n{err}"
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def close(self) -> None:

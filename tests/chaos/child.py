@@ -25,12 +25,13 @@ from runtime.postgres import Connection
 
 POLL_INTERVAL = "SOAK_POLL_INTERVAL_S"
 CLOCK_AHEAD = "SOAK_CLOCK_AHEAD_S"
+STACKS = signal.SIGUSR1
 
 
 def main() -> None:
     """Set what is to be set, then be the program."""
     program = sys.argv.pop(1)
-    faulthandler.register(signal.SIGUSR1)
+    faulthandler.register(STACKS)
     if interval := os.environ.get(POLL_INTERVAL):
         group.MAX_POLL_INTERVAL_S = int(interval)
     if ahead := os.environ.get(CLOCK_AHEAD):

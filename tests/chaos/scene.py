@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,9 +11,9 @@ from confluent_kafka.admin import AdminClient
 
 from consumer.session import group_id
 from runtime.settings import kafka_settings
+from tests.chaos.child import STACKS
 from tests.chaos.fleet import Fleet
 
-STACKS = signal.SIGUSR1  # a program of the soak answers with the stacks of its threads
 STACKS_S = 1.0
 
 _POSITIONS = """
@@ -40,7 +39,7 @@ def write_scene(fleet: Fleet, path: Path, environment: Mapping[str, str], target
 def _lines(fleet: Fleet, environment: Mapping[str, str], target_url: str) -> Iterator[str]:
     for slot in fleet.slots:
         said = slot.program.said.name if slot.program is not None else "nobody"
-        yield f"slot {slot.number} {slot.identity or 'without identity'}: {said}, {slot}"
+        yield f"{said}: {slot}"
     name = group_id(fleet.tenant)
     admin = AdminClient({"bootstrap.servers": kafka_settings(environment).bootstrap})
     group = admin.describe_consumer_groups([name], request_timeout=10)[name].result()

@@ -65,13 +65,11 @@ def _turn(pair: Pair, tenant: Tenant, file: Path) -> Iterator[str]:
     if any(row["kind"] == RowKind.EXTRA for _, row in rows):
         tenant(*SNAPSHOT)
         tenant.load()
-    process = tenant.start("validator", "reconcile", "--keys", str(file), "--json", *QUIET)
-    out, err = process.communicate()
-    tenant.running.remove(process)
-    if process.returncode not in (1, 5):
-        yield f"looked at again: {process.returncode}: {out}{err}"
-        return ""
-    return str(json.loads(out)["verdict"])
+    again = tenant.end(tenant.start("validator", "reconcile", "--keys", str(file), "--json", *QUIET), 1, 3, 5)
+    verdict = str(json.loads(again.stdout)["verdict"])
+    if verdict == Verdict.INCONCLUSIVE:
+        yield f"looked at again: {again.stdout}"
+    return verdict
 
 
 def _delete(pair: Pair, table: str, digest: str) -> None:
@@ -88,11 +86,8 @@ def _delete(pair: Pair, table: str, digest: str) -> None:
 
 def _planned(tenant: Tenant, file: Path) -> dict[str, Any]:
     """The report of a run that makes the plan."""
-    process = tenant.start("validator", "reconcile", "--plan", str(file), "--json", *QUIET)
-    out, err = process.communicate()
-    tenant.running.remove(process)
-    assert process.returncode in (0, 1), f"{process.returncode}: {err}"
-    report: dict[str, Any] = json.loads(out)
+    said = tenant.end(tenant.start("validator", "reconcile", "--plan", str(file), "--json", *QUIET), 0, 1)
+    report: dict[str, Any] = json.loads(said.stdout)
     return report
 
 
